@@ -1,0 +1,69 @@
+/*
+ * The pad: where it lies and what stands where in it. One memfd, written by the supervisor alone, mapped
+ * read-only and executable into every process of the target at one fixed address and sealed.
+ *
+ * Low, below the shadow areas of the sanitizers (ASan: 0x7fff8000) and with an upper half of zero, so that
+ * the seccomp program decides a pointer by one comparison of its upper and two of its lower half.
+ * rewriters/generate.py turns these numbers into capwrap/policy/_pad.py; plain decimal or hex only.
+ */
+#ifndef CAPWRAP_PAD_H
+#define CAPWRAP_PAD_H
+
+#define CW_PAD_BASE 0x7f000000
+#define CW_PAD_SIZE 0x440000   /* the sealed memfd */
+#define CW_PAD_RESULT 0x7f440000 /* the result slots: a second memfd, which the target may write */
+#define CW_PAD_RESULT_SIZE 0x8000
+#define CW_PAD_END 0x7f448000  /* the protected range is [BASE, END) */
+
+#define CW_PAD_STUB 0x7f000000 /* code */
+#define CW_PAD_STUB_SIZE 0x2000
+
+/* struct open_how slots, 32 bytes apart; free ones hold all ones; never rewritten once published */
+#define CW_PAD_HOW_RO 0x7f002000
+#define CW_PAD_HOW_RO_END 0x7f004000
+#define CW_PAD_HOW_RW 0x7f004000
+#define CW_PAD_HOW_RW_END 0x7f00c000
+#define CW_PAD_HOW_STRIDE 32
+
+/* "/proc/self/fd/N" for each delivery descriptor, as a string and as a sockaddr_un of full length */
+#define CW_PAD_FDPATH 0x7f00c000
+#define CW_PAD_FDPATH_END 0x7f00c200
+#define CW_PAD_FDPATH_STRIDE 32
+#define CW_PAD_FDADDR 0x7f00c800
+#define CW_PAD_FDADDR_END 0x7f00d000
+#define CW_PAD_FDADDR_STRIDE 128
+#define CW_PAD_DELIVERY_COUNT 16
+
+/* published socket addresses: sockaddr_in (16), sockaddr_in6 (28), sockaddr_un with a path (110), abstract ones (3..110) */
+#define CW_PAD_IN4 0x7f00d000
+#define CW_PAD_IN4_END 0x7f00f000
+#define CW_PAD_IN6 0x7f00f000
+#define CW_PAD_IN6_END 0x7f011000
+#define CW_PAD_IN_STRIDE 32
+#define CW_PAD_BINDADDR 0x7f011000 /* sockaddr_un paths that may be bound */
+#define CW_PAD_BINDADDR_END 0x7f019000
+#define CW_PAD_ABSTRACT 0x7f019000
+#define CW_PAD_ABSTRACT_END 0x7f021000
+#define CW_PAD_UN_STRIDE 128
+#define CW_PAD_UN_LEN 110
+
+/* one slot a thread that is inside the stub: frame, a msghdr whose name is always NULL, bytes */
+#define CW_PAD_SLOT 0x7f040000
+#define CW_PAD_SLOT_END 0x7f440000
+#define CW_PAD_SLOT_STRIDE 1024
+#define CW_PAD_SLOT_MSGHDR 192
+#define CW_PAD_SLOT_DATA 256
+
+/* Unassigned syscall numbers that only the stub has a use for. */
+#define CW_NR_DELIVER 0x3ff0 /* USER_NOTIF: the listener hands over a descriptor; ENOSYS without a pending plan */
+#define CW_NR_RETRY 0x3ff1   /* TRACE: the stub asks the supervisor to decide the original call again */
+#define CW_NR_DONE 0x3ff2    /* TRACE: the stub hands a result to the supervisor, which finishes the call */
+
+/* The capability range of the fd table: read-only capabilities, writable ones, then the auxiliary ones:
+ * the pad's memfd, the result memfd, and the delivery descriptors. */
+#define CW_AUX_PAD 0
+#define CW_AUX_RESULT 1
+#define CW_AUX_DELIVERY 2
+#define CW_AUX_COUNT 18
+
+#endif
