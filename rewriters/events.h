@@ -1,0 +1,43 @@
+/*
+ * Event records as the engine hands them out in batches: binary, little-endian, each 8-byte aligned.
+ * capwrap/observe/records.py decodes them; the published form is the NDJSON of capwrap-events(5).
+ */
+#ifndef CAPWRAP_EVENTS_H
+#define CAPWRAP_EVENTS_H
+
+#include <stdint.h>
+
+enum cw_event_type { CW_EVENT_ACCESS = 1, CW_EVENT_REFUSAL = 2, CW_EVENT_ABSENT = 3, CW_EVENT_PROCESS = 4, CW_EVENT_LOST = 5 };
+enum cw_event_kind { /* of REFUSAL and ABSENT */
+	CW_KIND_NONE = 0,
+	CW_KIND_NOT_GRANTED = 1,
+	CW_KIND_RIGHT_MISSING = 2,
+	CW_KIND_ESCAPE = 3,
+	CW_KIND_SYSCALL = 4,
+	CW_KIND_SIGNAL = 5,
+	CW_KIND_PROCESS = 6,
+	CW_KIND_NETWORK = 7,
+	CW_KIND_EXEC = 8,
+	CW_KIND_DESCRIPTOR = 9,
+};
+enum cw_process_event { CW_PROCESS_START = 1, CW_PROCESS_EXEC = 2, CW_PROCESS_EXIT = 3 };
+
+struct cw_event {
+	uint32_t size;   /* of the whole record with its strings, a multiple of 8 */
+	uint8_t type;    /* enum cw_event_type */
+	uint8_t kind;    /* enum cw_event_kind, or enum cw_process_event */
+	uint16_t nr;     /* the syscall's number */
+	uint64_t t;      /* ns since the start of the run */
+	int32_t pid;
+	int32_t tid;
+	int64_t result;  /* ACCESS: the call's result or -errno; REFUSAL, ABSENT: the -errno that was answered;
+	                    PROCESS start: parent pid; exit: wait status; LOST: how many records */
+	uint64_t rights; /* ACCESS: used; REFUSAL, ABSENT: needed */
+	uint32_t grant;  /* node index of the grant that decided, or CW_NONE */
+	uint32_t grant2; /* of the second name */
+	uint32_t len[4]; /* bytes of the strings behind this struct, in this order, without NULs:
+	                    virtual path, second virtual path, host path, extra (exec: argv, each with a NUL behind it;
+	                    network: the address as text) */
+};
+
+#endif

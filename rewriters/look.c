@@ -1,0 +1,207 @@
+/* What only looks: stat and statx, access, readlink, statfs, inotify_add_watch. Performed on a held O_PATH descriptor. */
+#include "rewriters/errno.h"
+#include "rewriters/kernel.h"
+#include "rewriters/rewriter.h"
+
+/*
+ * place[0] for a call that needs the file to exist. One openat2 beneath the capability where the text suffices.
+ * Any failure is planned here and reported as false.
+ */
+static bool look(struct cw_ctx *c, int dirfd, struct tptr path, bool nofollow, bool empty, uint64_t needs)
+{
+	struct cw_place *p = &c->place[0];
+	const char *rest;
+	int err = 0;
+
+	p->fd = p->parent = -1;
+	if (empty && !path.a)
+		err = cw_locate_fd(c, 0, dirfd, 0);
+	else {
+		int len = c->ops->read_string(c, c->path, sizeof(c->path), path);
+
+		if (len < 0) {
+			cw_fail(c, -len);
+			return false;
+		}
+		if (len && !c->again) {
+			c->base[0] = '/';
+			c->base[1] = 0;
+			if (c->path[0] != '/')
+				err = c->ops->dir_path(c, dirfd, c->base, sizeof(c->base));
+			if (err >= 0 && cw_join(c->whole, sizeof(c->whole), c->base, c->path) > 0) {
+				cw_copy(c->bytes, c->whole, cw_strlen(c->whole) + 1);
+				uint32_t node = cw_textual(c->image, c->bytes, sizeof(c->bytes), nofollow, &rest);
+
+				if (node != CW_NONE && rest && (c->image->nodes[node].rights & needs) == needs) {
+					while (*rest == '/')
+						rest++;
+					p->fd = c->ops->open(c, c->ops->node_dir(c, node), *rest ? rest : ".",
+							     K_O_PATH | (nofollow ? K_O_NOFOLLOW : 0),
+							     K_RESOLVE_BENEATH | K_RESOLVE_NO_MAGICLINKS);
+					if (p->fd >= 0) {
+						p->kind = CW_PLACE_HOST;
+						p->exact = false;
+						p->grant = node;
+						p->rights = c->image->nodes[node].rights;
+						p->mode = 0;
+						c->rec.needs = needs;
+						c->rec.grant = node;
+						return true;
+					}
+					if (p->fd != -EXDEV && p->fd != -EAGAIN && p->fd != -ELOOP) {
+						cw_fail(c, -p->fd);
+						p->fd = -1;
+						return false;
+					}
+					p->fd = -1;
+				}
+			}
+		}
+		err = cw_locate(c, 0, dirfd, path, nofollow ? CW_WALK_NOFOLLOW : 0, empty);
+	}
+	if (!err)
+		err = cw_need(c, 0, needs);
+	if (err) {
+		c->rec.needs |= needs;
+		cw_fail(c, -err);
+		return false;
+	}
+	return true;
+}
+
+void cw_rw_stat(struct cw_ctx *c)
+{
+	const uint64_t *a = c->call.arg;
+	int dirfd = K_AT_FDCWD;
+	struct tptr path = {a[0]};
+	uint64_t flags = 0;
+
+	c->plan.to.a = a[1];
+	if (c->call.nr == 6) /* lstat */
+		flags = K_AT_SYMLINK_NOFOLLOW;
+	if (c->call.nr == 262 || c->call.nr == 332) { /* newfstatat, statx */
+		dirfd = (int)(uint32_t)a[0];
+		path.a = a[1];
+		flags = (uint32_t)(c->call.nr == 262 ? a[3] : a[2]);
+		c->plan.to.a = c->call.nr == 262 ? a[2] : a[4];
+		if (flags & ~UINT64_C(0x7900)) /* NOFOLLOW, NO_AUTOMOUNT, EMPTY_PATH, STATX_*SYNC */
+			return cw_fail(c, EINVAL);
+	}
+	if ((flags & K_AT_EMPTY_PATH) && c->call.nr == 262 && dirfd >= 0) {
+		char first = 0;
+		int err = path.a ? c->ops->read(c, &first, path, 1) : 0;
+
+		if (err)
+			return cw_fail(c, -err);
+		if (!first) {
+			/* what fstat can say of an fd that the target holds: fstat itself, decided by registers alone */
+			cw_rewrite(c, 5, (uint64_t)(uint32_t)dirfd, c->plan.to.a, 0, 0, 0, 0);
+			return;
+		}
+	}
+	struct tptr to = c->plan.to;
+
+	if (!look(c, dirfd, path, flags & K_AT_SYMLINK_NOFOLLOW, flags & K_AT_EMPTY_PATH,
+		  flags & K_AT_EMPTY_PATH && !path.a ? 0 : CW_RIGHT_FSTAT))
+		return;
+	cw_perform(c, c->call.nr == 332 ? CW_OP_STATX : CW_OP_STAT);
+	c->plan.to = to;
+	c->plan.arg[0] = flags & 0x6000;
+	c->plan.arg[1] = (uint32_t)a[3];
+}
+
+void cw_rw_access(struct cw_ctx *c)
+{
+	const uint64_t *a = c->call.arg;
+	bool at = c->call.nr != 21;
+	int dirfd = at ? (int)(uint32_t)a[0] : K_AT_FDCWD;
+	struct tptr path = {at ? a[1] : a[0]};
+	uint64_t mode = (uint32_t)(at ? a[2] : a[1]), flags = c->call.nr == 439 ? (uint32_t)a[3] : 0;
+
+	if ((mode & ~UINT64_C(7)) || (flags & ~(uint64_t)(K_AT_EACCESS | K_AT_SYMLINK_NOFOLLOW | K_AT_EMPTY_PATH)))
+		return cw_fail(c, EINVAL);
+	if (!look(c, dirfd, path, flags & K_AT_SYMLINK_NOFOLLOW, flags & K_AT_EMPTY_PATH, CW_RIGHT_FSTAT))
+		return;
+	/* what the grant does not permit is as if the mode bits did not; programs ask so before they try */
+	struct cw_place *p = &c->place[0];
+	uint64_t rights = p->rights;
+	bool lacks = false;
+
+	if (p->kind == CW_PLACE_VIRTUAL)
+		lacks = mode & 2;
+	else if (p->kind == CW_PLACE_HOST && mode) {
+		uint32_t type = p->mode;
+
+		if (!type) {
+			int err = c->ops->stat(c, p->fd, &p->mode, &p->dev, &p->ino);
+
+			if (err)
+				return cw_fail(c, -err);
+			type = p->mode;
+		}
+		lacks = ((mode & 2) && !(rights & CW_RIGHT_WRITE)) || ((mode & 4) && !(rights & CW_RIGHT_READ)) ||
+			((mode & 1) && (type & K_S_IFMT) == K_S_IFREG && !(rights & CW_RIGHT_FEXECVE));
+	}
+	if (lacks)
+		return cw_fail(c, EACCES);
+	cw_perform(c, CW_OP_ACCESS);
+	c->plan.arg[0] = mode;
+	c->plan.arg[1] = flags & K_AT_EACCESS;
+}
+
+void cw_rw_readlink(struct cw_ctx *c)
+{
+	const uint64_t *a = c->call.arg;
+	bool at = c->call.nr == 267;
+	int dirfd = at ? (int)(uint32_t)a[0] : K_AT_FDCWD;
+	struct tptr path = {at ? a[1] : a[0]}, to = {at ? a[2] : a[1]};
+	int64_t size = (int)(uint32_t)(at ? a[3] : a[2]);
+
+	if (size <= 0)
+		return cw_fail(c, EINVAL);
+	if (!look(c, dirfd, path, true, at, CW_RIGHT_LOOKUP))
+		return;
+	struct cw_place *p = &c->place[0];
+
+	if (p->kind == CW_PLACE_VIRTUAL)
+		return cw_fail(c, EINVAL);
+	if (p->kind == CW_PLACE_PROC) {
+		if (p->proc != CW_PROC_TEXT && p->proc != CW_PROC_FD)
+			return cw_fail(c, EINVAL);
+		size_t len = cw_strlen(c->bytes);
+
+		if ((int64_t)len > size)
+			len = (size_t)size;
+		cw_perform(c, CW_OP_BYTES);
+		c->plan.bytes = c->bytes;
+		c->plan.len = (uint32_t)len;
+		c->plan.to = to;
+		c->plan.ret = (int64_t)len;
+		return;
+	}
+	cw_perform(c, CW_OP_READLINK);
+	c->plan.to = to;
+	c->plan.arg[0] = (uint64_t)size;
+}
+
+void cw_rw_statfs(struct cw_ctx *c)
+{
+	if (!look(c, K_AT_FDCWD, (struct tptr){c->call.arg[0]}, false, false, CW_RIGHT_FSTATFS))
+		return;
+	cw_perform(c, CW_OP_STATFS);
+	c->plan.to.a = c->call.arg[1];
+}
+
+void cw_rw_watch(struct cw_ctx *c)
+{
+	uint32_t mask = (uint32_t)c->call.arg[2];
+
+	/* IN_DONT_FOLLOW */
+	if (!look(c, K_AT_FDCWD, (struct tptr){c->call.arg[1]}, mask & 0x02000000, false, CW_RIGHT_EVENT))
+		return;
+	if (c->place[0].kind == CW_PLACE_PROC)
+		return cw_refuse(c, CW_KIND_RIGHT_MISSING, EACCES);
+	cw_perform(c, CW_OP_WATCH);
+	c->plan.arg[0] = (uint32_t)c->call.arg[0];
+	c->plan.arg[1] = mask;
+}

@@ -1,0 +1,262 @@
+/* What changes names: mkdir, mknod, unlink, rmdir, symlink, link, rename. Performed on held parent directories. */
+#include "rewriters/errno.h"
+#include "rewriters/kernel.h"
+#include "rewriters/rewriter.h"
+
+/* An ancestor of grants, or something of /proc: exists, and nothing about it can be changed. */
+static bool fixed(const struct cw_place *p)
+{
+	return p->kind != CW_PLACE_HOST || p->parent < 0;
+}
+
+static bool is_dir(const struct cw_place *p)
+{
+	return (p->mode & K_S_IFMT) == K_S_IFDIR;
+}
+
+/* The place where a new name is to stand. False: planned. */
+static bool new_name(struct cw_ctx *c, int which, int dirfd, struct tptr path, uint64_t needs, bool dir)
+{
+	struct cw_place *p = &c->place[which];
+	int err = cw_locate(c, which, dirfd, path, CW_WALK_NOFOLLOW | CW_WALK_CREATE, false);
+
+	if (!err && (fixed(p) || p->fd >= 0))
+		err = -EEXIST;
+	if (!err && p->slash && !dir)
+		err = -ENOENT;
+	if (!err)
+		err = cw_need(c, which, needs);
+	if (err) {
+		c->rec.needs |= needs;
+		cw_fail(c, -err);
+	}
+	return !err;
+}
+
+void cw_rw_mkdir(struct cw_ctx *c)
+{
+	const uint64_t *a = c->call.arg;
+	bool at = c->call.nr == 258;
+
+	if (!new_name(c, 0, at ? (int)(uint32_t)a[0] : K_AT_FDCWD, (struct tptr){at ? a[1] : a[0]}, CW_RIGHT_MKDIRAT, true))
+		return;
+	cw_perform(c, CW_OP_MKDIR);
+	c->plan.arg[0] = (uint32_t)(at ? a[2] : a[1]);
+}
+
+void cw_rw_mknod(struct cw_ctx *c)
+{
+	const uint64_t *a = c->call.arg;
+	bool at = c->call.nr == 259;
+	uint64_t mode = (uint32_t)(at ? a[2] : a[1]), needs = CW_RIGHT_MKNODAT;
+
+	switch (mode & K_S_IFMT) {
+	case 0:
+	case K_S_IFREG:
+		break;
+	case K_S_IFIFO:
+	case K_S_IFSOCK:
+		needs = CW_RIGHT_MKFIFOAT;
+		break;
+	case K_S_IFCHR:
+	case K_S_IFBLK:
+		return cw_refuse(c, CW_KIND_SYSCALL, EPERM); /* a device node is a way around every grant */
+	case K_S_IFDIR:
+		return cw_fail(c, EPERM);
+	default:
+		return cw_fail(c, EINVAL);
+	}
+	if (!new_name(c, 0, at ? (int)(uint32_t)a[0] : K_AT_FDCWD, (struct tptr){at ? a[1] : a[0]}, needs, false))
+		return;
+	cw_perform(c, CW_OP_MKNOD);
+	c->plan.arg[0] = mode;
+	c->plan.arg[1] = 0;
+}
+
+void cw_rw_symlink(struct cw_ctx *c)
+{
+	const uint64_t *a = c->call.arg;
+	bool at = c->call.nr == 266;
+	int len = c->ops->read_string(c, c->path2, sizeof(c->path2), (struct tptr){a[0]});
+
+	if (len <= 0)
+		return cw_fail(c, len ? -len : ENOENT);
+	if (!new_name(c, 0, at ? (int)(uint32_t)a[1] : K_AT_FDCWD, (struct tptr){at ? a[2] : a[1]}, CW_RIGHT_SYMLINKAT, false))
+		return;
+	cw_perform(c, CW_OP_SYMLINK);
+	c->plan.bytes = c->path2;
+	c->plan.len = (uint32_t)len + 1;
+}
+
+/* The last component as it was written: rmdir and rename treat "." and ".." specially. */
+static int dots(const char *path)
+{
+	size_t n = cw_strlen(path);
+
+	while (n > 1 && path[n - 1] == '/')
+		n--;
+	if (n && path[n - 1] == '.' && (n == 1 || path[n - 2] == '/'))
+		return 1;
+	if (n > 1 && path[n - 1] == '.' && path[n - 2] == '.' && (n == 2 || path[n - 3] == '/'))
+		return 2;
+	return 0;
+}
+
+void cw_rw_unlink(struct cw_ctx *c)
+{
+	const uint64_t *a = c->call.arg;
+	bool at = c->call.nr == 263;
+	uint64_t flags = at ? (uint32_t)a[2] : c->call.nr == 84 ? K_AT_REMOVEDIR : 0;
+	struct cw_place *p = &c->place[0];
+
+	if (flags & ~(uint64_t)(K_AT_REMOVEDIR))
+		return cw_fail(c, EINVAL);
+	int err = cw_locate(c, 0, at ? (int)(uint32_t)a[0] : K_AT_FDCWD, (struct tptr){at ? a[1] : a[0]}, CW_WALK_NOFOLLOW, false);
+	int dot = err ? 0 : dots(c->path);
+
+	if (!err && p->kind == CW_PLACE_HOST && p->fd < 0)
+		err = -ENOENT;
+	if (!err && dot)
+		err = !flags ? -EISDIR : dot == 1 ? -EINVAL : -ENOTEMPTY;
+	if (!err && flags && !is_dir(p))
+		err = -ENOTDIR;
+	if (!err && !flags && is_dir(p))
+		err = -EISDIR;
+	if (!err && p->slash && !is_dir(p))
+		err = -ENOTDIR;
+	if (!err)
+		err = cw_need(c, 0, CW_RIGHT_UNLINKAT);
+	if (!err && (fixed(p) || (p->root && p->exact && c->image->nodes[p->node].kind != CW_NODE_NAME))) {
+		c->rec.kind = CW_KIND_RIGHT_MISSING; /* its name belongs to a directory that was not granted */
+		err = -EACCES;
+	}
+	if (err) {
+		c->rec.needs |= CW_RIGHT_UNLINKAT;
+		return cw_fail(c, -err);
+	}
+	cw_perform(c, CW_OP_UNLINK);
+	c->plan.arg[0] = flags;
+}
+
+/* Could something beneath `path` match the pattern? Its leading components are compared; `**` always could. */
+static bool glob_beneath(struct cw_ctx *c, const char *pattern, const char *path)
+{
+	size_t n = cw_strlen(pattern);
+
+	if (pattern[0] == '/' && pattern[1] == '*' && pattern[2] == '*' && pattern[3] == '/')
+		return false; /* matches wherever it may be moved to */
+	for (size_t i = 1; i < n; i++) {
+		if (pattern[i] == '*' && i + 1 < n && pattern[i + 1] == '*')
+			return true;
+		if (pattern[i] != '/' || i >= CW_PATH_MAX)
+			continue;
+		cw_copy(c->bytes, pattern, i);
+		c->bytes[i] = 0;
+		if (cw_glob_match(c->bytes, path))
+			return true;
+	}
+	return false;
+}
+
+/* Moving a directory away moves what is carved out beneath it to where nothing carves it out. */
+static bool holds_rules(struct cw_ctx *c, const struct cw_place *p)
+{
+	if (p->exact && c->image->nodes[p->node].child_count)
+		return true;
+	for (uint32_t i = 0; is_dir(p) && i < c->image->n_globs; i++)
+		if (glob_beneath(c, cw_str(c->image, c->image->globs[i].pattern), p->path))
+			return true;
+	return false;
+}
+
+static bool movable(struct cw_ctx *c, int which, uint64_t needs)
+{
+	struct cw_place *p = &c->place[which];
+	int err = cw_need(c, which, needs);
+
+	if (!err && (fixed(p) || holds_rules(c, p) ||
+		     (p->root && p->exact && c->image->nodes[p->node].kind != CW_NODE_NAME))) {
+		c->rec.kind = CW_KIND_RIGHT_MISSING;
+		err = -EACCES;
+	}
+	if (err) {
+		c->rec.needs |= needs;
+		cw_fail(c, -err);
+	}
+	return !err;
+}
+
+void cw_rw_rename(struct cw_ctx *c)
+{
+	const uint64_t *a = c->call.arg;
+	bool at = c->call.nr != 82;
+	uint64_t flags = c->call.nr == 316 ? (uint32_t)a[4] : 0;
+	struct cw_place *from = &c->place[0], *to = &c->place[1];
+
+	if ((flags & ~UINT64_C(7)) || ((flags & K_RENAME_EXCHANGE) && (flags & ~(uint64_t)(K_RENAME_EXCHANGE))))
+		return cw_fail(c, EINVAL);
+	if (flags & K_RENAME_WHITEOUT)
+		return cw_refuse(c, CW_KIND_SYSCALL, EPERM); /* leaves a device node behind */
+	int err = cw_locate(c, 0, at ? (int)(uint32_t)a[0] : K_AT_FDCWD, (struct tptr){a[at ? 1 : 0]}, CW_WALK_NOFOLLOW | CW_WALK_CREATE, false);
+	int dot = err ? 0 : dots(c->path);
+
+	if (!err)
+		err = cw_locate(c, 1, at ? (int)(uint32_t)a[2] : K_AT_FDCWD, (struct tptr){a[at ? 3 : 1]}, CW_WALK_NOFOLLOW | CW_WALK_CREATE, false);
+	if (!err)
+		dot |= dots(c->path2);
+	if (!err && dot)
+		err = -EBUSY;
+	if (!err && from->kind == CW_PLACE_HOST && from->fd < 0)
+		err = -ENOENT;
+	if (!err && (flags & K_RENAME_NOREPLACE) && (to->kind != CW_PLACE_HOST || to->fd >= 0))
+		err = -EEXIST;
+	if (!err && (flags & K_RENAME_EXCHANGE) && to->kind == CW_PLACE_HOST && to->fd < 0)
+		err = -ENOENT;
+	if (!err && !is_dir(from) && (from->slash || (to->slash && !(flags & K_RENAME_EXCHANGE))))
+		err = -ENOTDIR;
+	if (err) {
+		c->rec.needs |= CW_RIGHT_RENAMEAT_SOURCE;
+		return cw_fail(c, -err);
+	}
+	uint64_t both = CW_RIGHT_RENAMEAT_SOURCE | CW_RIGHT_RENAMEAT_TARGET;
+
+	if (!movable(c, 0, flags & K_RENAME_EXCHANGE ? both : CW_RIGHT_RENAMEAT_SOURCE) ||
+	    !movable(c, 1, flags & K_RENAME_EXCHANGE ? both : CW_RIGHT_RENAMEAT_TARGET))
+		return;
+	cw_perform(c, CW_OP_RENAME);
+	c->plan.arg[0] = flags;
+}
+
+void cw_rw_link(struct cw_ctx *c)
+{
+	const uint64_t *a = c->call.arg;
+	bool at = c->call.nr == 265;
+	uint64_t flags = at ? (uint32_t)a[4] : 0;
+	struct cw_place *from = &c->place[0], *to = &c->place[1];
+	uint64_t needs = CW_RIGHT_LINKAT_SOURCE;
+
+	if (flags & ~(uint64_t)(K_AT_SYMLINK_FOLLOW | K_AT_EMPTY_PATH))
+		return cw_fail(c, EINVAL);
+	int err = cw_locate(c, 0, at ? (int)(uint32_t)a[0] : K_AT_FDCWD, (struct tptr){a[at ? 1 : 0]},
+			    flags & K_AT_SYMLINK_FOLLOW ? 0 : CW_WALK_NOFOLLOW, flags & K_AT_EMPTY_PATH);
+
+	if (!err && from->kind != CW_PLACE_HOST)
+		err = from->kind == CW_PLACE_PROC ? -EXDEV : -EPERM;
+	if (!err && from->fd < 0)
+		err = -ENOENT;
+	if (err) {
+		c->rec.needs |= needs;
+		return cw_fail(c, -err);
+	}
+	if (!new_name(c, 1, at ? (int)(uint32_t)a[2] : K_AT_FDCWD, (struct tptr){a[at ? 3 : 1]}, CW_RIGHT_LINKAT_TARGET, false))
+		return;
+	if (is_dir(from))
+		return cw_fail(c, EPERM);
+	/* a further name must not give the file more than its first one did */
+	if (to->rights & ~from->rights)
+		needs |= to->rights;
+	err = cw_need(c, 0, needs);
+	if (err)
+		return cw_fail(c, -err);
+	cw_perform(c, CW_OP_LINK);
+}

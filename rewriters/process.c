@@ -1,0 +1,208 @@
+/* Calls that name processes, their limits and their credentials: only processes of the target exist. */
+#include "rewriters/errno.h"
+#include "rewriters/kernel.h"
+#include "rewriters/rewriter.h"
+
+static void outsider(struct cw_ctx *c)
+{
+	cw_refuse(c, c->call.nr == 62 || c->call.nr == 200 || c->call.nr == 234 || c->call.nr == 129 || c->call.nr == 297 ?
+			     CW_KIND_SIGNAL :
+			     CW_KIND_PROCESS,
+		  ESRCH);
+}
+
+/* A traced pid is not reused while its tracer withholds reaping (SOUNDNESS rule 18): the call itself may follow. */
+void cw_rw_pid(struct cw_ctx *c)
+{
+	int pid = (int)(uint32_t)c->call.arg[0], second = (int)(uint32_t)c->call.arg[1];
+	bool two = c->call.nr == 234 || c->call.nr == 297; /* tgkill, rt_tgsigqueueinfo */
+
+	if (pid < 0 || (two && (pid == 0 || second <= 0)))
+		return cw_pass(c); /* the kernel's own EINVAL or ESRCH: no such process can be */
+	if (pid && !c->ops->member(c, pid))
+		return outsider(c);
+	if (two && !c->ops->member(c, second))
+		return outsider(c);
+	if (c->call.nr == 109 && second > 0 && second != pid && !c->ops->member_group(c, second))
+		return cw_refuse(c, CW_KIND_PROCESS, EPERM); /* setpgid into a foreign group: setpgid(2) */
+	cw_pass(c);
+}
+
+void cw_rw_kill(struct cw_ctx *c)
+{
+	int pid = (int)(uint32_t)c->call.arg[0];
+
+	if (pid > 0) {
+		if (!c->ops->member(c, pid))
+			return outsider(c);
+		return cw_pass(c);
+	}
+	/* to a group or to all: Landlock's scope lets the kernel reach members alone */
+	if (!c->ops->fact(c, CW_FACT_SCOPED))
+		return cw_refuse(c, CW_KIND_SIGNAL, EPERM);
+	if (pid < -1 && !c->ops->member_group(c, -pid))
+		return outsider(c);
+	cw_pass(c);
+}
+
+void cw_rw_priority(struct cw_ctx *c)
+{
+	int which = (int)(uint32_t)c->call.arg[0], who = (int)(uint32_t)c->call.arg[1];
+	/* PRIO_PROCESS 0, PRIO_PGRP 1, PRIO_USER 2; IOPRIO_WHO_PROCESS 1, _PGRP 2, _USER 3 */
+	int kind = c->call.nr == 251 || c->call.nr == 252 ? which - 1 : which;
+
+	if (kind == 0 && (who == 0 || c->ops->member(c, who)))
+		return cw_pass(c);
+	if (kind < 0 || kind > 2)
+		return cw_fail(c, EINVAL);
+	outsider(c);
+}
+
+/* A CPU-time clock names a process by the complement of its pid: CPUCLOCK_PID in linux/posix-timers_types.h. */
+void cw_rw_clock(struct cw_ctx *c)
+{
+	int id = (int)(uint32_t)c->call.arg[0];
+	int pid = ~(id >> 3);
+
+	if (id >= 0 || (id & 7) == 3 /* CLOCKFD */ || pid == 0 || c->ops->member(c, pid))
+		return cw_pass(c);
+	cw_refuse(c, CW_KIND_PROCESS, EINVAL);
+}
+
+void cw_rw_capability(struct cw_ctx *c)
+{
+	uint32_t header[2];
+	int err = c->ops->read(c, header, (struct tptr){c->call.arg[0]}, sizeof(header));
+
+	if (err)
+		return cw_fail(c, -err);
+	if (c->call.nr == 126) { /* capset: the kernel lets a process change none but itself */
+		c->ops->call(c, CW_SERVICE_CREDS, c->call.arg);
+		return cw_pass(c);
+	}
+	int pid = (int)header[1];
+
+	/* _LINUX_CAPABILITY_VERSION_3; for a probe of the version the kernel writes the header, and reads no pid */
+	if (header[0] != 0x20080522 || !c->call.arg[1]) {
+		uint32_t version = 0x20080522;
+
+		cw_copy(c->bytes, &version, 4);
+		cw_perform(c, CW_OP_BYTES);
+		c->plan.bytes = c->bytes;
+		c->plan.len = header[0] == version ? 0 : 4;
+		c->plan.to.a = c->call.arg[0];
+		c->plan.ret = header[0] == version || !c->call.arg[1] ? 0 : -EINVAL;
+		return;
+	}
+	if (pid < 0)
+		return cw_fail(c, EINVAL);
+	if (pid && !c->ops->member(c, pid))
+		return outsider(c);
+	uint64_t arg = pid ? (uint64_t)pid : (uint64_t)c->call.tid;
+
+	err = (int)c->ops->call(c, CW_SERVICE_CAPGET, &arg);
+	if (err < 0)
+		return cw_fail(c, -err);
+	cw_copy(c->bytes, c->scratch64, 24);
+	cw_perform(c, CW_OP_BYTES);
+	c->plan.bytes = c->bytes;
+	c->plan.len = 24;
+	c->plan.to.a = c->call.arg[1];
+	c->plan.ret = 0;
+}
+
+void cw_rw_creds(struct cw_ctx *c)
+{
+	c->ops->call(c, CW_SERVICE_CREDS, c->call.arg);
+	cw_pass(c);
+}
+
+/* RLIMIT_NOFILE as the target sees it has no capabilities in it; other limits are the kernel's. */
+void cw_rw_rlimit(struct cw_ctx *c)
+{
+	const uint64_t *a = c->call.arg;
+	bool old = c->call.nr != 302;
+	int pid = old ? 0 : (int)(uint32_t)a[0];
+	uint64_t resource = (uint32_t)(old ? a[0] : a[1]);
+	uint64_t set = c->call.nr == 97 ? 0 : c->call.nr == 160 ? a[1] : a[2];
+	uint64_t get = c->call.nr == 97 ? a[1] : c->call.nr == 160 ? 0 : a[3];
+	uint64_t before[2] = {0, 0};
+	int64_t err;
+
+	if (pid && !c->ops->member(c, pid))
+		return outsider(c);
+	if (resource != 7)
+		return cw_pass(c);
+	uint64_t arg[3] = {pid ? (uint64_t)pid : (uint64_t)c->call.tid, resource, 0};
+
+	err = c->ops->call(c, CW_SERVICE_RLIMIT, arg);
+	cw_copy(before, c->scratch64, sizeof(before));
+	if (err >= 0 && set) {
+		err = c->ops->read(c, c->scratch64, (struct tptr){set}, 16);
+		arg[2] = 1;
+		if (err >= 0)
+			err = c->ops->call(c, CW_SERVICE_RLIMIT, arg);
+	}
+	if (err < 0)
+		return cw_fail(c, (int)-err);
+	if (!get)
+		return cw_answer(c, 0);
+	cw_copy(c->bytes, before, 16);
+	cw_perform(c, CW_OP_BYTES);
+	c->plan.bytes = c->bytes;
+	c->plan.len = 16;
+	c->plan.to.a = get;
+	c->plan.ret = 0;
+}
+
+void cw_rw_fork(struct cw_ctx *c)
+{
+	uint64_t limit = c->image->h->limits[CW_LIMIT_PROCESSES];
+
+	if (limit != UINT64_MAX && (uint64_t)c->ops->fact(c, CW_FACT_THREADS) >= limit)
+		return cw_fail(c, EAGAIN);
+	cw_pass(c);
+}
+
+void cw_rw_prctl(struct cw_ctx *c)
+{
+	uint32_t option = (uint32_t)c->call.arg[0];
+	uint64_t arg[2] = {option == 4, c->call.arg[1]};
+
+	if (option != 3 && option != 4) /* PR_GET_DUMPABLE, PR_SET_DUMPABLE */
+		return cw_refuse(c, CW_KIND_SYSCALL, EINVAL);
+	if (option == 4 && arg[1] > 1)
+		return cw_fail(c, EINVAL);
+	cw_answer(c, c->ops->call(c, CW_SERVICE_DUMPABLE, arg));
+}
+
+void cw_rw_close_range(struct cw_ctx *c)
+{
+	uint64_t first = (uint32_t)c->call.arg[0], last = (uint32_t)c->call.arg[1];
+	uint64_t base = (uint64_t)c->ops->fact(c, CW_FACT_CAP_BASE);
+
+	if (first > last)
+		return cw_fail(c, EINVAL);
+	if (first >= base)
+		return cw_answer(c, 0);
+	cw_rewrite(c, 436, first, base - 1, (uint32_t)c->call.arg[2], 0, 0, 0);
+}
+
+void cw_rw_fcntl(struct cw_ctx *c)
+{
+	int who = (int)(uint32_t)c->call.arg[2];
+
+	if ((uint32_t)c->call.arg[1] != 8) /* F_SETOWN */
+		return cw_refuse(c, CW_KIND_PROCESS, EPERM);
+	if (who == 0 || (who > 0 && c->ops->member(c, who)))
+		return cw_pass(c);
+	if (who < 0 && who != INT32_MIN && c->ops->fact(c, CW_FACT_SCOPED) && c->ops->member_group(c, -who))
+		return cw_pass(c);
+	outsider(c);
+}
+
+/* FS_IOC_SETFLAGS, FS_IOC_FSSETXATTR: nothing that may not also be refused by a file system. */
+void cw_rw_ioctl(struct cw_ctx *c)
+{
+	cw_refuse(c, CW_KIND_SYSCALL, ENOTTY);
+}

@@ -1,0 +1,583 @@
+/*
+ * Path resolution in the namespace (path_resolution(7)), for what capability form cannot decide by text alone.
+ *
+ * The walk holds the directory that it stands in as an O_PATH descriptor and takes one component at a time (or a
+ * run of them without links, by RESOLVE_NO_SYMLINKS), so that a swapped name can mislead it only to where it could
+ * have gone anyway. Links are read from a held descriptor and followed in the namespace, never by the kernel in the
+ * host's root. ".." is looked up anew by the canonical path without its last component; that path holds no links.
+ */
+#include "rewriters/errno.h"
+#include "rewriters/kernel.h"
+#include "rewriters/rewriter.h"
+
+#define BENEATH (K_RESOLVE_BENEATH | K_RESOLVE_NO_MAGICLINKS)
+#define RUN (BENEATH | K_RESOLVE_NO_SYMLINKS)
+
+static bool is_dir(uint32_t mode)
+{
+	return (mode & K_S_IFMT) == K_S_IFDIR;
+}
+
+static bool is_link(uint32_t mode)
+{
+	return (mode & K_S_IFMT) == K_S_IFLNK;
+}
+
+static void drop_fd(struct cw_ctx *c, int *fd)
+{
+	if (*fd >= 0)
+		c->ops->close(c, *fd);
+	*fd = -1;
+}
+
+void cw_place_drop(struct cw_ctx *c, struct cw_place *p)
+{
+	drop_fd(c, &p->parent);
+	drop_fd(c, &p->fd);
+}
+
+static void place_start(struct cw_place *p)
+{
+	p->kind = CW_PLACE_VIRTUAL;
+	p->node = 0;
+	p->exact = true;
+	p->grant = CW_NONE;
+	p->rights = 0;
+	p->parent = -1;
+	p->fd = -1;
+	p->mode = K_S_IFDIR | 0755;
+	p->dev = 0;
+	p->ino = 0;
+	p->slash = false;
+	p->root = true;
+	p->name[0] = 0;
+	p->path[0] = '/';
+	p->path[1] = 0;
+}
+
+static void take_grant(struct cw_ctx *c, struct cw_place *p, uint32_t node)
+{
+	p->grant = node;
+	p->rights = c->image->nodes[node].rights;
+}
+
+/* p becomes the root of the directory grant `node`. */
+static int enter_grant(struct cw_ctx *c, struct cw_place *p, uint32_t node)
+{
+	int fd = c->ops->node_dir(c, node);
+
+	cw_place_drop(c, p);
+	if (fd < 0)
+		return fd;
+	p->fd = c->ops->open(c, fd, ".", K_O_PATH | K_O_DIRECTORY, BENEATH);
+	if (p->fd < 0)
+		return p->fd;
+	p->kind = CW_PLACE_HOST;
+	p->root = true;
+	p->name[0] = 0;
+	take_grant(c, p, node);
+	return c->ops->stat(c, p->fd, &p->mode, &p->dev, &p->ino);
+}
+
+static int push_name(struct cw_place *p, const char *name, size_t len)
+{
+	size_t n = cw_strlen(p->path);
+
+	if (n == 1)
+		n = 0;
+	if (n + 1 + len >= sizeof(p->path))
+		return -ENAMETOOLONG;
+	p->path[n] = '/';
+	cw_copy(p->path + n + 1, name, len);
+	p->path[n + 1 + len] = 0;
+	return 0;
+}
+
+/* The name that p stands at becomes `name` in directory `dir` (taken over), which may not exist. */
+static int stand_at(struct cw_ctx *c, struct cw_place *p, int dir, const char *name, size_t len, uint64_t resolve)
+{
+	drop_fd(c, &p->parent);
+	p->parent = dir;
+	cw_copy(p->name, name, len);
+	p->name[len] = 0;
+	p->kind = CW_PLACE_HOST;
+	p->root = false;
+	p->fd = c->ops->open(c, dir, p->name, K_O_PATH | K_O_NOFOLLOW, resolve);
+	if (p->fd < 0) {
+		int err = p->fd;
+
+		p->fd = -1;
+		p->mode = 0;
+		return err;
+	}
+	uint64_t dev = p->dev;
+	int err = c->ops->stat(c, p->fd, &p->mode, &p->dev, &p->ino);
+
+	if (!err && p->dev != dev && c->ops->special_dev(c, p->dev))
+		return -ENOENT;
+	return err;
+}
+
+/* text = link + '/' + rest, in place. */
+static int prepend(struct cw_ctx *c, const char *link, size_t len, const char *rest)
+{
+	size_t tail = cw_strlen(rest) + 1;
+	char *to = c->text + len + 1;
+
+	if (len + 1 + tail > sizeof(c->text))
+		return -ENAMETOOLONG;
+	if (tail == 1) {
+		/* nothing behind the link: no slash either, since it would ask for a directory */
+		cw_copy(c->text, link, len);
+		c->text[len] = 0;
+		return 0;
+	}
+	if (to < rest)
+		for (size_t i = 0; i < tail; i++)
+			to[i] = rest[i];
+	else
+		for (size_t i = tail; i-- > 0;)
+			to[i] = rest[i];
+	cw_copy(c->text, link, len);
+	c->text[len] = '/';
+	return 0;
+}
+
+/* Follows a link's text from the directory in which the link stands (p without its last name). */
+static int follow(struct cw_ctx *c, struct cw_place *p, const char *link, size_t len, const char *rest)
+{
+	if (!len)
+		return -ENOENT;
+	if (link[0] != '/') {
+		/* relative to the directory of the link: walk there again by its canonical path */
+		size_t n = cw_strlen(p->path);
+
+		while (n > 1 && p->path[n - 1] != '/')
+			n--;
+		int err = prepend(c, link, len, rest);
+
+		if (err)
+			return err;
+		size_t have = cw_strlen(c->text) + 1;
+
+		if (n + have > sizeof(c->text))
+			return -ENAMETOOLONG;
+		for (size_t i = have; i-- > 0;)
+			c->text[n + i] = c->text[i];
+		cw_copy(c->text, p->path, n);
+	} else {
+		int err = prepend(c, link, len, rest);
+
+		if (err)
+			return err;
+	}
+	cw_place_drop(c, p);
+	place_start(p);
+	return 0;
+}
+
+static int not_granted(struct cw_ctx *c, struct cw_place *p, const char *rest)
+{
+	/* the record names the whole path that was asked for */
+	while (*rest == '/')
+		rest++;
+	if (*rest)
+		(void)push_name(p, rest, cw_strlen(rest));
+	c->rec.kind = CW_KIND_NOT_GRANTED;
+	p->grant = CW_NONE;
+	p->rights = 0;
+	return -ENOENT;
+}
+
+/* As many components as the kernel can take at once: no children of the trie, no links, no dots in them. */
+static size_t plain_run(const char *s)
+{
+	size_t run = 0, i = 0;
+
+	for (;;) {
+		size_t from = i;
+
+		while (s[i] && s[i] != '/')
+			i++;
+		size_t len = i - from;
+
+		if (!s[i] || !len || len > CW_NAME_MAX)
+			return run;
+		if (s[from] == '.' && (len == 1 || (len == 2 && s[from + 1] == '.')))
+			return run;
+		size_t next = i;
+
+		while (s[next] == '/')
+			next++;
+		if (!s[next])
+			return run;
+		run = i;
+		i = next;
+	}
+}
+
+static int enter_child(struct cw_ctx *c, struct cw_place *p, uint32_t child, bool last, unsigned flags, const char **s)
+{
+	const struct cw_node *n = &c->image->nodes[child];
+	const char *name = cw_str(c->image, n->name);
+	int outer = p->fd, err = push_name(p, name, n->name.len);
+
+	if (err)
+		return err;
+	p->node = child;
+	p->exact = true;
+	switch (n->kind) {
+	case CW_NODE_DENY:
+		if (!n->child_count)
+			return not_granted(c, p, *s);
+		/* a deeper rule grants something beneath: on the way there it is a directory of the namespace */
+		cw_place_drop(c, p);
+		p->kind = CW_PLACE_VIRTUAL;
+		p->grant = CW_NONE;
+		p->rights = 0;
+		p->mode = K_S_IFDIR | 0755;
+		p->root = true;
+		return 0;
+	case CW_NODE_LINK:
+		if (last && (flags & CW_WALK_NOFOLLOW) && !p->slash) {
+			int dir = c->ops->name_dir(c, child);
+
+			drop_fd(c, &p->fd);
+			if (dir < 0)
+				return dir;
+			err = stand_at(c, p, dir, name, n->name.len, RUN);
+			p->kind = CW_PLACE_LINK;
+			p->rights = CW_RIGHT_LOOKUP | CW_RIGHT_FSTAT;
+			return err;
+		}
+		return 1;
+	case CW_NODE_DIR:
+	case CW_NODE_PRIVATE:
+		return enter_grant(c, p, child);
+	case CW_NODE_NAME: {
+		int dir = c->ops->name_dir(c, child);
+		const char *host = cw_str(c->image, n->host);
+		size_t h = n->host.len;
+
+		drop_fd(c, &p->fd);
+		if (dir < 0)
+			return dir;
+		while (h && host[h - 1] != '/')
+			h--;
+		take_grant(c, p, child);
+		err = stand_at(c, p, dir, host + h, n->host.len - h, RUN & ~K_RESOLVE_NO_SYMLINKS);
+		if (!err && (n->flags & CW_NODE_DEVICE))
+			p->root = true;
+		return err;
+	}
+	case CW_NODE_PROC:
+	case CW_NODE_PTS:
+		cw_place_drop(c, p);
+		take_grant(c, p, child);
+		p->kind = CW_PLACE_PROC;
+		return 2;
+	default:
+		break;
+	}
+	/* ANCESTOR: real where it lies beneath an outer grant and exists there, else of the namespace alone */
+	p->root = true;
+	if (outer < 0)
+		return 0;
+	p->fd = -1;
+	err = stand_at(c, p, outer, name, n->name.len, BENEATH);
+	p->root = true;
+	if (err && err != -ENOENT)
+		return err;
+	if (err || !is_dir(p->mode)) {
+		cw_place_drop(c, p);
+		p->kind = CW_PLACE_VIRTUAL;
+		p->mode = K_S_IFDIR | 0755;
+	}
+	return 0;
+}
+
+static int walk(struct cw_ctx *c, struct cw_place *p, unsigned flags)
+{
+	const char *s = c->text;
+	int links = 0, dots = 0;
+
+	for (;;) {
+		while (*s == '/')
+			s++;
+		if (!*s)
+			return 0;
+		const char *from = s;
+
+		while (*s && *s != '/')
+			s++;
+		size_t len = (size_t)(s - from);
+		const char *rest = s;
+
+		while (*rest == '/')
+			rest++;
+		bool last = !*rest;
+
+		if (p->kind != CW_PLACE_VIRTUAL && !is_dir(p->mode))
+			return -ENOTDIR;
+		if (last)
+			p->slash = *s == '/' || (from[0] == '.' && (len == 1 || (len == 2 && from[1] == '.')));
+		if (len == 1 && from[0] == '.')
+			continue;
+		if (len == 2 && from[0] == '.' && from[1] == '.') {
+			size_t n = cw_strlen(p->path);
+
+			if (++dots > CW_PATH_MAX)
+				return -ELOOP;
+			while (n > 1 && p->path[n - 1] != '/')
+				n--;
+			size_t tail = cw_strlen(s) + 1;
+
+			if (n + tail > sizeof(c->text))
+				return -ENAMETOOLONG;
+			char *to = c->text + n;
+
+			if (to < s)
+				for (size_t i = 0; i < tail; i++)
+					to[i] = s[i];
+			else
+				for (size_t i = tail; i-- > 0;)
+					to[i] = s[i];
+			cw_copy(c->text, p->path, n);
+			cw_place_drop(c, p);
+			place_start(p);
+			p->slash = last;
+			s = c->text;
+			if (c->image->nodes[0].kind == CW_NODE_DIR) {
+				int err = enter_grant(c, p, 0);
+
+				if (err)
+					return err;
+			}
+			continue;
+		}
+		if (len > CW_NAME_MAX)
+			return -ENAMETOOLONG;
+		uint32_t child = p->exact ? cw_child(c->image, p->node, from, len) : CW_NONE;
+		const char *link = NULL;
+		int text_len = 0;
+
+		if (child != CW_NONE) {
+			int r = enter_child(c, p, child, last, flags, &s);
+
+			if (r < 0)
+				return r == -ENOENT && last && c->rec.kind == CW_KIND_NONE ? 0 : r;
+			if (r == 2) {
+				/* the rest is the host's: it stands or was replaced by a link's text */
+				if (s != c->text) {
+					size_t tail = cw_strlen(s) + 1;
+
+					for (size_t i = 0; i < tail; i++)
+						c->text[i] = s[i];
+				}
+				bool slash = p->slash;
+
+				r = c->ops->proc(c, p, c->text, sizeof(c->text), flags & CW_WALK_NOFOLLOW);
+				if (r <= 0)
+					return r;
+				if (++links > CW_LINKS_MAX)
+					return -ELOOP;
+				cw_place_drop(c, p);
+				place_start(p);
+				p->slash = slash;
+				goto again;
+			}
+			if (r == 1) {
+				link = cw_str(c->image, c->image->nodes[child].link);
+				text_len = (int)c->image->nodes[child].link.len;
+			}
+		} else {
+			if (p->fd < 0)
+				return push_name(p, from, len) ? -ENAMETOOLONG : not_granted(c, p, s);
+			p->exact = false;
+			size_t run = c->image->n_globs ? 0 : plain_run(from);
+
+			if (run) {
+				/* a run of directories in one step; a link in it gives ELOOP, then one by one */
+				char keep = from[run];
+				int dir;
+
+				((char *)from)[run] = 0;
+				dir = c->ops->open(c, p->fd, from, K_O_PATH | K_O_DIRECTORY, RUN);
+				((char *)from)[run] = keep;
+				if (dir >= 0) {
+					uint64_t dev = p->dev;
+
+					if (push_name(p, from, run)) {
+						c->ops->close(c, dir);
+						return -ENAMETOOLONG;
+					}
+					drop_fd(c, &p->parent);
+					drop_fd(c, &p->fd);
+					p->fd = dir;
+					p->root = false;
+					p->kind = CW_PLACE_HOST;
+					int err = c->ops->stat(c, dir, &p->mode, &p->dev, &p->ino);
+
+					if (err)
+						return err;
+					if (p->dev != dev && c->ops->special_dev(c, p->dev))
+						return not_granted(c, p, from + run);
+					s = from + run;
+					p->name[0] = 0;
+					continue;
+				}
+				if (dir != -ELOOP && dir != -EXDEV && dir != -EAGAIN && dir != -ENOTDIR)
+					return dir;
+			}
+			if (push_name(p, from, len))
+				return -ENAMETOOLONG;
+			if (c->image->n_globs && cw_denied_by_glob(c->image, p->path))
+				return not_granted(c, p, s);
+			int dir = p->fd;
+
+			p->fd = -1;
+			int err = stand_at(c, p, dir, from, len, BENEATH);
+
+			if (err == -ENOENT && last)
+				return 0;
+			if (err)
+				return err;
+		}
+		if (!link && p->fd >= 0 && p->kind != CW_PLACE_LINK && is_link(p->mode)) {
+			if (last && (flags & CW_WALK_NOFOLLOW) && !p->slash)
+				return 0;
+			text_len = c->ops->readlink(c, p->fd, c->bytes, CW_PATH_MAX);
+			if (text_len < 0)
+				return text_len;
+			link = c->bytes;
+		}
+		if (link) {
+			bool slash = p->slash;
+
+			if (++links > CW_LINKS_MAX)
+				return -ELOOP;
+			int err = follow(c, p, link, (size_t)text_len, s);
+
+			if (err)
+				return err;
+			p->slash = slash;
+again:
+			s = c->text;
+			if (c->image->nodes[0].kind == CW_NODE_DIR) {
+				int r = enter_grant(c, p, 0);
+
+				if (r)
+					return r;
+			}
+		}
+	}
+}
+
+int cw_walk(struct cw_ctx *c, struct cw_place *p, const char *base, const char *path, unsigned flags)
+{
+	int err = cw_join(c->text, sizeof(c->text), base, path);
+
+	place_start(p);
+	if (err < 0)
+		return err;
+	if (c->image->nodes[0].kind == CW_NODE_DIR) {
+		err = enter_grant(c, p, 0);
+		if (err)
+			return err;
+	}
+	err = walk(c, p, flags);
+	if (err)
+		return err;
+	if (p->slash && p->fd >= 0 && p->kind == CW_PLACE_HOST && !is_dir(p->mode))
+		return -ENOTDIR;
+	if (p->kind == CW_PLACE_HOST && p->fd < 0 && !(flags & CW_WALK_CREATE))
+		return -ENOENT;
+	return 0;
+}
+
+int cw_locate(struct cw_ctx *c, int which, int dirfd, struct tptr path, unsigned flags, bool empty)
+{
+	struct cw_place *p = &c->place[which];
+	char *own = which ? c->path2 : c->path;
+	char *whole = which ? c->whole2 : c->whole;
+
+	place_start(p);
+	int len = c->ops->read_string(c, own, CW_PATH_MAX, path);
+
+	if (len < 0)
+		return len;
+	if (!len && !empty)
+		return -ENOENT;
+	if (!len && dirfd != K_AT_FDCWD)
+		return cw_locate_fd(c, which, dirfd, 0);
+	c->base[0] = '/';
+	c->base[1] = 0;
+	if (own[0] != '/') {
+		int err = c->ops->dir_path(c, dirfd, c->base, sizeof(c->base));
+
+		if (err < 0) {
+			cw_copy(whole, own, (size_t)len + 1);
+			if (err == -ENOENT)
+				c->rec.kind = CW_KIND_DESCRIPTOR;
+			return err;
+		}
+	}
+	int err = cw_join(whole, CW_TEXT_MAX, c->base, own);
+
+	if (err < 0)
+		return err;
+	return cw_walk(c, p, c->base, own, flags);
+}
+
+int cw_locate_fd(struct cw_ctx *c, int which, int fd, uint64_t needs)
+{
+	struct cw_place *p = &c->place[which];
+	char *whole = which ? c->whole2 : c->whole;
+	int held = fd == K_AT_FDCWD ? -EBADF : c->ops->hold_fd(c, fd);
+
+	place_start(p);
+	if (held < 0)
+		return held;
+	int len = c->ops->held_path(c, held, whole, CW_PATH_MAX);
+
+	if (len > 0) {
+		int err = cw_walk(c, p, "/", whole, CW_WALK_NOFOLLOW | CW_WALK_CREATE);
+
+		if (err) {
+			c->ops->close(c, held);
+			return err;
+		}
+	} else if (len < 0) {
+		/* it lies in no grant (or has no name): what the fd itself can do is all that there is */
+		whole[0] = 0;
+		p->kind = CW_PLACE_HOST;
+		p->rights = len == -ENOENT ? 0 : ~UINT64_C(0);
+	}
+	cw_place_drop(c, p);
+	p->fd = held;
+	p->kind = CW_PLACE_HOST;
+	p->root = false;
+	int err = c->ops->stat(c, held, &p->mode, &p->dev, &p->ino);
+
+	if (err)
+		return err;
+	return needs ? cw_need(c, which, needs) : 0;
+}
+
+int cw_need(struct cw_ctx *c, int which, uint64_t rights)
+{
+	struct cw_place *p = &c->place[which];
+
+	c->rec.needs |= rights;
+	if (which)
+		c->rec.grant2 = p->grant;
+	else
+		c->rec.grant = p->grant;
+	if ((p->rights & rights) == rights)
+		return 0;
+	if (p->kind == CW_PLACE_VIRTUAL && !(rights & ~(CW_RIGHT_LOOKUP | CW_RIGHT_FSTAT | CW_RIGHT_READ | CW_RIGHT_FCHDIR |
+							    CW_RIGHT_FSTATFS | CW_RIGHT_SEEK)))
+		return 0;
+	c->rec.kind = CW_KIND_RIGHT_MISSING;
+	return -EACCES;
+}
