@@ -1,0 +1,231 @@
+/* A run from its image to its result: set up, launch, supervise, clean up. */
+#include "capwrap/engine/internal.h"
+
+#include <linux/capability.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sched.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+uint64_t cw_now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+int cw_failed(struct cw_engine *e, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	if (!e->res->failed)
+		vsnprintf(e->res->message, sizeof(e->res->message), fmt, ap);
+	va_end(ap);
+	e->res->failed = 1;
+	return -1;
+}
+
+/* The pid that signals are forwarded to; 0 while nothing runs. Handlers have no engine handle to look in. */
+static atomic_int command_pid;
+
+void cw_command_is(int pid)
+{
+	atomic_store(&command_pid, pid);
+}
+
+int cw_signal(int sig)
+{
+	int pid = atomic_load(&command_pid);
+
+	if (pid <= 0)
+		return -ESRCH;
+	return kill(pid, sig) ? -errno : 0;
+}
+
+static void forward(int sig, siginfo_t *info, void *context)
+{
+	int saved = errno;
+
+	(void)context;
+	/* from the terminal it went to the whole foreground group, COMMAND included */
+	if (info->si_code <= 0)
+		(void)cw_signal(sig);
+	errno = saved;
+}
+
+static const int forwarded[] = {SIGTERM, SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2};
+static const int ignored[] = {SIGTSTP, SIGTTIN, SIGTTOU};
+
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+
+static void own_signals(struct cw_engine *e)
+{
+	struct sigaction sa;
+
+	for (int i = 1; i < 65; i++) {
+		memset(&e->saved[i], 0, sizeof(e->saved[i]));
+		(void)sigaction(i, NULL, &e->saved[i]);
+	}
+	memset(&sa, 0, sizeof(sa));
+	sa.sa_handler = SIG_DFL;
+	if (e->saved[SIGCHLD].sa_handler == SIG_IGN)
+		(void)sigaction(SIGCHLD, &sa, NULL); /* else nothing could be waited for */
+	if (!(e->run->flags & CW_RUN_FOREGROUND))
+		return;
+	sa.sa_sigaction = forward;
+	sa.sa_flags = SA_SIGINFO | SA_RESTART;
+	for (size_t i = 0; i < COUNT(forwarded); i++)
+		if (e->saved[forwarded[i]].sa_handler != SIG_IGN)
+			(void)sigaction(forwarded[i], &sa, NULL);
+	sa.sa_flags = 0;
+	sa.sa_handler = SIG_IGN;
+	for (size_t i = 0; i < COUNT(ignored); i++)
+		(void)sigaction(ignored[i], &sa, NULL);
+}
+
+static void return_signals(struct cw_engine *e)
+{
+	if (e->saved[SIGCHLD].sa_handler == SIG_IGN)
+		(void)sigaction(SIGCHLD, &e->saved[SIGCHLD], NULL);
+	if (!(e->run->flags & CW_RUN_FOREGROUND))
+		return;
+	for (size_t i = 0; i < COUNT(forwarded); i++)
+		(void)sigaction(forwarded[i], &e->saved[forwarded[i]], NULL);
+	for (size_t i = 0; i < COUNT(ignored); i++)
+		(void)sigaction(ignored[i], &e->saved[ignored[i]], NULL);
+}
+
+static int check_features(struct cw_engine *e)
+{
+	struct cw_features *f = &e->features;
+
+	cw_probe_run(f);
+	if (f->openat2 < 0)
+		return cw_failed(e, "this kernel has no openat2(2): Linux 5.14 or later is needed");
+	if (!f->seccomp_trace || !f->seccomp_user_notif)
+		return cw_failed(e, "this kernel or container offers no seccomp filters with RET_TRACE and a listener: see capwrap doctor");
+	return 0;
+}
+
+/* Root keeps for the supervisor what the target has, and what supervising takes; a rewriter's mistake then costs no more. */
+static void reduce_root(struct cw_engine *e)
+{
+	struct __user_cap_header_struct h = {_LINUX_CAPABILITY_VERSION_3, 0};
+	struct __user_cap_data_struct d[2];
+
+	if (syscall(SYS_capget, &h, d))
+		return;
+	e->privileged = d[0].permitted & (1u << CAP_SETUID);
+	if (!e->privileged)
+		return;
+	d[0].effective = d[0].permitted & (1u << CAP_CHOWN | 1u << CAP_DAC_OVERRIDE | 1u << CAP_FOWNER | 1u << CAP_FSETID | 1u << CAP_SETUID |
+					   1u << CAP_SETGID | 1u << CAP_SYS_PTRACE | 1u << CAP_KILL | 1u << CAP_SYS_RESOURCE);
+	d[1].effective = 0;
+	(void)syscall(SYS_capset, &h, d);
+}
+
+static void *engine_thread(void *arg)
+{
+	struct cw_engine *e = arg;
+
+	/* umask, cwd and credentials of this thread alone are changed by what it performs */
+	if (unshare(CLONE_FS)) {
+		cw_failed(e, "unshare(CLONE_FS): %s", strerror(errno));
+		return NULL;
+	}
+	/* what the launcher needs in full, it does before it reduces itself */
+	if (!cw_scratch_make(e) && !cw_grants_open(e) && !cw_pad_make(e) && !cw_landlock_make(e)) {
+		if (e->gadget < 0) {
+			cw_failed(e, "the vdso has no place to map the pad from; see capwrap doctor");
+		} else {
+			reduce_root(e);
+			(void)cw_launch(e);
+		}
+	}
+	cw_listener_stop(e);
+	cw_ipc_end(e);
+	cw_record_flush(e);
+	free(e->batch);
+	cw_pad_close(e);
+	cw_grants_close(e);
+	cw_scratch_remove(e);
+	if (e->ruleset >= 0)
+		close(e->ruleset);
+	return NULL;
+}
+
+int cw_run(const struct cw_run *run, struct cw_result *result)
+{
+	struct cw_engine *e = calloc(1, sizeof(*e));
+	pthread_t thread;
+	sigset_t all;
+	const char *why;
+	int err;
+
+	memset(result, 0, sizeof(*result));
+	if (!e) {
+		result->failed = 1;
+		snprintf(result->message, sizeof(result->message), "out of memory");
+		return -1;
+	}
+	e->run = run;
+	e->res = result;
+	e->listener = e->wake[0] = e->wake[1] = e->pad_fd = e->pad_ro = e->result_fd = e->scratch_fd = e->ruleset = -1;
+	e->gadget = -1;
+	e->start_ns = cw_now();
+	if (run->timeout_ms)
+		e->deadline_ns = e->start_ns + (uint64_t)run->timeout_ms * 1000000u;
+	pthread_mutex_init(&e->lock, NULL);
+	pthread_cond_init(&e->idle, NULL);
+	e->ctx.image = &e->im;
+	e->ctx.ops = &cw_host_ops;
+	e->ctx.host = e;
+	for (int i = 0; i < 2; i++)
+		e->ctx.place[i].fd = e->ctx.place[i].parent = -1;
+	if (cw_image_check(run->image, run->image_size, result->message, sizeof(result->message))) {
+		result->failed = 1;
+	} else if (cw_image_open(&e->im, run->image, run->image_size, &why) && !check_features(e)) {
+		own_signals(e);
+		sigfillset(&all);
+		pthread_sigmask(SIG_SETMASK, &all, &e->saved_mask);
+		err = pthread_create(&thread, NULL, engine_thread, e);
+		pthread_sigmask(SIG_SETMASK, &e->saved_mask, NULL);
+		if (err) {
+			cw_failed(e, "cannot start the engine's thread: %s", strerror(err));
+		} else {
+			pthread_join(thread, NULL);
+		}
+		atomic_store(&command_pid, 0);
+		return_signals(e);
+		result->timed_out = atomic_load(&e->timed_out);
+		if (result->lost)
+			result->incomplete = 1;
+	}
+	pthread_mutex_destroy(&e->lock);
+	pthread_cond_destroy(&e->idle);
+	free(e);
+	return result->failed ? -1 : 0;
+}
+
+int cw_image_check(const void *image, size_t size, char *message, size_t message_size)
+{
+	struct cw_image im;
+	const char *why;
+	uint8_t digest[32];
+
+	if (!cw_image_open(&im, image, size, &why)) {
+		snprintf(message, message_size, "the policy image cannot be used: %s. Compile it again with capwrap compile", why);
+		return -1;
+	}
+	cw_sha256((const uint8_t *)image + sizeof(*im.h), size - sizeof(*im.h), digest);
+	if (memcmp(digest, im.h->sha256, 32)) {
+		snprintf(message, message_size, "the policy image is corrupt (its digest is wrong). Compile it again with capwrap compile");
+		return -1;
+	}
+	return 0;
+}

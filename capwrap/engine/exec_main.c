@@ -1,0 +1,125 @@
+/* capwrap-exec: one launch from a policy image, with no Python in the way. */
+#include "capwrap/engine/internal.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+extern char **environ;
+
+/* The refusals as they come, each object once: there is nobody to explain them. */
+struct summary {
+	const char *prefix;
+	char *seen[256];
+	int n_seen;
+	unsigned long more;
+};
+
+static int show(void *ctx, const void *batch, size_t size)
+{
+	struct summary *s = ctx;
+	const uint8_t *p = batch;
+
+	for (size_t at = 0; at + sizeof(struct cw_event) <= size;) {
+		struct cw_event v;
+
+		memcpy(&v, p + at, sizeof(v));
+		const char *path = (const char *)p + at + sizeof(v);
+		const char *extra = path + v.len[0] + v.len[1] + v.len[2];
+
+		at += v.size;
+		if (v.type != CW_EVENT_REFUSAL)
+			continue;
+		char *line = NULL;
+
+		if (asprintf(&line, "%s %.*s%s%.*s: %s", cw_syscalls[v.nr].name, (int)v.len[0], path, v.len[3] ? " " : "", (int)v.len[3], extra,
+			     strerror((int)-v.result)) < 0)
+			return -1;
+		bool known = false;
+
+		for (int i = 0; i < s->n_seen && !known; i++)
+			known = !strcmp(s->seen[i], line);
+		if (known || s->n_seen == 256) {
+			s->more++;
+			free(line);
+		} else
+			s->seen[s->n_seen++] = line;
+	}
+	return 0;
+}
+
+static int usage(void)
+{
+	fprintf(stderr, "usage: capwrap-exec FILE.cap -- COMMAND [ARG]...\n");
+	return 125;
+}
+
+int main(int argc, char **argv)
+{
+	struct summary s = {.n_seen = 0};
+	struct cw_result res;
+	struct stat st;
+
+	if (argc == 2 && !strcmp(argv[1], "--help")) {
+		printf("usage: capwrap-exec FILE.cap -- COMMAND [ARG]...\n\n"
+		       "Run COMMAND confined by the policy image FILE.cap, which `capwrap compile` wrote.\n"
+		       "See capwrap-exec(1).\n");
+		return fflush(stdout) ? 125 : 0;
+	}
+	if (argc < 4 || strcmp(argv[2], "--") != 0)
+		return usage();
+	int fd = open(argv[1], O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0 || fstat(fd, &st)) {
+		fprintf(stderr, "capwrap: %s: %s\n", argv[1], strerror(errno));
+		return 125;
+	}
+	void *image = S_ISREG(st.st_mode) && st.st_size > 0 ? mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0) : MAP_FAILED;
+
+	if (image == MAP_FAILED) {
+		fprintf(stderr, "capwrap: %s: it is no policy image\n", argv[1]);
+		return 125;
+	}
+	close(fd);
+	struct cw_run run = {.image = image,
+			     .image_size = (size_t)st.st_size,
+			     .argv = (const char *const *)argv + 3,
+			     .envp = (const char *const *)environ,
+			     .flags = CW_RUN_FOREGROUND,
+			     .stdio = {-1, -1, -1},
+			     .sink = show,
+			     .sink_ctx = &s};
+
+	cw_run(&run, &res);
+	for (int i = 0; i < s.n_seen; i++) {
+		fprintf(stderr, "capwrap: refused: %s\n", s.seen[i]);
+		free(s.seen[i]);
+	}
+	if (s.more)
+		fprintf(stderr, "capwrap: and %lu more refusals\n", s.more);
+	if (res.failed) {
+		fprintf(stderr, "capwrap: %s\n", res.message);
+		return 125;
+	}
+	if (res.message[0])
+		fprintf(stderr, "capwrap: %s\n", res.message);
+	if (res.exec_errno) {
+		fprintf(stderr, "capwrap: %s: %s\n", argv[3], strerror(res.exec_errno));
+		return res.exec_errno == ENOENT || res.exec_errno == ENOTDIR ? 127 : 126;
+	}
+	if (WIFSIGNALED(res.status)) {
+		struct rlimit none = {0, 0};
+
+		/* die as COMMAND died, without a core of our own */
+		setrlimit(RLIMIT_CORE, &none);
+		signal(WTERMSIG(res.status), SIG_DFL);
+		raise(WTERMSIG(res.status));
+		return 128 + WTERMSIG(res.status);
+	}
+	return WEXITSTATUS(res.status);
+}

@@ -1,0 +1,258 @@
+/* Grants as the engine holds them: preopened directories, their capabilities in the target, and the way back from a host path. */
+#include "capwrap/engine/internal.h"
+
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+static uint32_t hash_path(const char *s, size_t n)
+{
+	uint32_t h = 2166136261u;
+
+	for (size_t i = 0; i < n; i++)
+		h = (h ^ (uint8_t)s[i]) * 16777619u;
+	return h;
+}
+
+static const char *host_of(struct cw_engine *e, uint32_t node)
+{
+	return e->node_real[node] ? e->node_real[node] : cw_str(&e->im, e->im.nodes[node].host);
+}
+
+static bool has_host(const struct cw_node *n)
+{
+	return n->kind == CW_NODE_DIR || n->kind == CW_NODE_NAME || n->kind == CW_NODE_PRIVATE;
+}
+
+static uint32_t host_find(struct cw_engine *e, const char *path, size_t len)
+{
+	for (uint32_t i = hash_path(path, len);; i++) {
+		uint32_t v = e->host_hash[i & e->host_mask];
+
+		if (!v)
+			return CW_NONE;
+		const char *h = host_of(e, v - 1);
+
+		if (!strncmp(h, path, len) && !h[len])
+			return v - 1;
+	}
+}
+
+static int hash_hosts(struct cw_engine *e)
+{
+	uint32_t want = 64;
+
+	while (want < e->im.n_nodes * 2)
+		want *= 2;
+	e->host_hash = calloc(want, sizeof(uint32_t));
+	e->host_mask = want - 1;
+	if (!e->host_hash)
+		return cw_failed(e, "out of memory");
+	/* two passes: where several nodes show one place, the one that shows it under its own path wins */
+	for (int pass = 0; pass < 2; pass++)
+		for (uint32_t n = 0; n < e->im.n_nodes; n++) {
+			const struct cw_node *d = &e->im.nodes[n];
+			const char *h = has_host(d) ? host_of(e, n) : "";
+
+			if (!*h || ((d->flags & CW_NODE_IDENTITY) == 0) != pass || host_find(e, h, strlen(h)) != CW_NONE)
+				continue;
+			uint32_t i = hash_path(h, strlen(h));
+
+			while (e->host_hash[i & e->host_mask])
+				i++;
+			e->host_hash[i & e->host_mask] = n + 1;
+		}
+	return 0;
+}
+
+int cw_reverse(struct cw_engine *e, const char *host, char *dst, size_t size)
+{
+	size_t len = strlen(host), n = len;
+	size_t scratch = strlen(e->scratch);
+
+	if (scratch && !strncmp(host, e->scratch, scratch) && !strncmp(host + scratch, "/view/", 6)) {
+		char *end;
+		long v = strtol(host + scratch + 6, &end, 10);
+
+		if (end != host + scratch + 6 && !*end && v >= 0 && v < e->n_views) {
+			len = strlen(e->views[v].path);
+			if (len >= size)
+				return -ENAMETOOLONG;
+			memcpy(dst, e->views[v].path, len + 1);
+			return (int)len;
+		}
+		return -ENOENT;
+	}
+	for (;;) {
+		uint32_t node = host_find(e, host, n ? n : 1);
+
+		if (node != CW_NONE) {
+			int at = cw_node_path(&e->im, node, dst, size);
+
+			if (at < 0)
+				return at;
+			if (at == 1)
+				at = 0;
+			/* the root of the host as a grant has no slash of its own to give */
+			const char *rest = host + (n ? n : 0);
+
+			if (n == 1 && len > 1)
+				rest = host;
+			size_t r = strlen(rest);
+
+			if (n == len)
+				return at ? at : 1;
+			if ((size_t)at + r >= size)
+				return -ENAMETOOLONG;
+			memcpy(dst + at, rest, r + 1);
+			return at + (int)r;
+		}
+		if (n <= 1)
+			return -ENOENT;
+		while (n > 1 && host[n - 1] != '/')
+			n--;
+		n = n > 1 ? n - 1 : 1;
+	}
+}
+
+static int open_canonical(const char *path)
+{
+	struct open_how how = {.flags = O_PATH | O_DIRECTORY | O_CLOEXEC, .resolve = RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS};
+	int fd = (int)syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof(how));
+
+	return fd < 0 ? -errno : fd;
+}
+
+int cw_node_dir(struct cw_engine *e, uint32_t node)
+{
+	if (e->node_fd[node] < 0) {
+		int fd = open_canonical(host_of(e, node));
+
+		if (fd < 0)
+			return fd;
+		e->node_fd[node] = fd;
+	}
+	return e->node_fd[node];
+}
+
+/* Mount points of file systems that are not files: what lies there belongs to no grant that merely holds the mount point. */
+static void find_special(struct cw_engine *e)
+{
+	static const char *const types[] = {"proc",    "sysfs",   "devtmpfs",   "devpts",     "cgroup",    "cgroup2",
+					    "tracefs", "debugfs", "securityfs", "configfs",   "bpf",       "mqueue",
+					    "pstore",  "efivarfs", "fusectl",   "binfmt_misc", "rpc_pipefs", "nsfs"};
+	FILE *f = fopen("/proc/self/mountinfo", "re");
+	char line[4096];
+
+	while (f && fgets(line, sizeof(line), f)) {
+		unsigned major, minor;
+		char *type = strstr(line, " - ");
+		char point[1024];
+
+		if (!type || sscanf(line, "%*u %*u %u:%u %*s %1023s", &major, &minor, point) != 3)
+			continue;
+		type += 3;
+		for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+			size_t n = strlen(types[i]);
+
+			if (strncmp(type, types[i], n) || type[n] != ' ' || e->n_special == 64)
+				continue;
+			e->special_dev[e->n_special++] = makedev(major, minor);
+			/* a grant that holds it has no capability form: every lookup there is walked */
+			for (uint32_t k = 0; k < e->im.n_nodes; k++) {
+				const char *h = e->im.nodes[k].kind == CW_NODE_DIR ? host_of(e, k) : "";
+				size_t hl = strlen(h);
+
+				if (hl == 1 || (hl && !strncmp(point, h, hl) && (point[hl] == '/' || !point[hl])))
+					e->node_cap[k] = -2;
+			}
+		}
+	}
+	if (f)
+		fclose(f);
+}
+
+int cw_special_dev(struct cw_engine *e, uint64_t dev)
+{
+	for (int i = 0; i < e->n_special; i++)
+		if (e->special_dev[i] == dev)
+			return 1;
+	return 0;
+}
+
+static bool writable(const struct cw_node *n)
+{
+	return n->rights & CW_RIGHT_WRITE;
+}
+
+int cw_grants_open(struct cw_engine *e)
+{
+	uint32_t n = e->im.n_nodes;
+
+	e->node_fd = malloc(n * sizeof(int));
+	e->node_cap = malloc(n * sizeof(int));
+	e->node_real = calloc(n, sizeof(char *));
+	if (!e->node_fd || !e->node_cap || !e->node_real)
+		return cw_failed(e, "out of memory");
+	for (uint32_t i = 0; i < n; i++)
+		e->node_fd[i] = e->node_cap[i] = -1;
+	for (uint32_t i = 0; i < n; i++) {
+		const struct cw_node *d = &e->im.nodes[i];
+
+		if (d->kind == CW_NODE_PRIVATE) {
+			if (cw_scratch_private(e, i))
+				return -1;
+		} else if (d->kind == CW_NODE_DIR && !(d->flags & CW_NODE_OPTIONAL)) {
+			int fd = cw_node_dir(e, i);
+
+			if (fd < 0)
+				return cw_failed(e, "cannot open the granted directory %s: %s. Was it removed or replaced since the policy was compiled?",
+						 host_of(e, i), strerror(-fd));
+		}
+	}
+	if (hash_hosts(e))
+		return -1;
+	find_special(e);
+	/* the capability range: read-only ones, writable ones, then the auxiliary */
+	e->n_caps = 0;
+	for (int pass = 0; pass < 2; pass++) {
+		if (pass)
+			e->cap_rw = e->n_caps;
+		for (uint32_t i = 0; i < n && e->n_caps < CW_MAX_CAPS; i++) {
+			const struct cw_node *d = &e->im.nodes[i];
+
+			if (!(d->flags & CW_NODE_CAPFORM) || e->node_cap[i] == -2 || writable(d) != pass)
+				continue;
+			int fd = cw_node_dir(e, i);
+
+			if (fd < 0)
+				continue;
+			e->node_cap[i] = e->n_caps;
+			e->cap_src[e->n_caps++] = fd;
+		}
+	}
+	e->cap_aux = e->n_caps;
+	e->cap_end = e->cap_aux + CW_AUX_COUNT;
+	for (uint32_t i = 0; i < n; i++)
+		if (e->node_cap[i] == -2)
+			e->node_cap[i] = -1;
+	return 0;
+}
+
+void cw_grants_close(struct cw_engine *e)
+{
+	for (uint32_t i = 0; e->node_fd && i < e->im.n_nodes; i++)
+		if (e->node_fd[i] >= 0)
+			close(e->node_fd[i]);
+	for (uint32_t i = 0; e->node_real && i < e->im.n_nodes; i++)
+		free(e->node_real[i]);
+	free(e->node_fd);
+	free(e->node_cap);
+	free(e->node_real);
+	free(e->host_hash);
+}

@@ -1,0 +1,473 @@
+/* The supervisor's side of struct cw_ops: what a rewriter may ask of the world. */
+#include "capwrap/engine/internal.h"
+
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static int op_read(struct cw_ctx *c, void *dst, struct tptr src, size_t n)
+{
+	return cw_mem_read(c->call.tid, dst, src.a, n);
+}
+
+static int op_read_string(struct cw_ctx *c, char *dst, size_t size, struct tptr src)
+{
+	return cw_mem_string(c->call.tid, dst, size, src.a);
+}
+
+/* readlink of one of the target's magic links: what the kernel says at this moment, on which the decision then rests. */
+static int target_link(struct cw_ctx *c, int fd, char *dst, size_t size)
+{
+	char path[48];
+
+	if (fd == AT_FDCWD)
+		snprintf(path, sizeof(path), "/proc/%d/cwd", c->call.tid);
+	else if (fd < 0)
+		return -EBADF;
+	else
+		snprintf(path, sizeof(path), "/proc/%d/fd/%d", c->call.tid, fd);
+	ssize_t n = readlink(path, dst, size - 1);
+
+	if (n < 0)
+		return errno == ENOENT ? -EBADF : -errno;
+	if ((size_t)n == size - 1)
+		return -ENAMETOOLONG;
+	dst[n] = 0;
+	return (int)n;
+}
+
+static bool deleted(const char *s, size_t n)
+{
+	return n > 10 && !strcmp(s + n - 10, " (deleted)");
+}
+
+static bool gone(struct cw_ctx *c, int fd)
+{
+	char path[48];
+	struct stat st;
+
+	if (fd == AT_FDCWD)
+		snprintf(path, sizeof(path), "/proc/%d/cwd", c->call.tid);
+	else
+		snprintf(path, sizeof(path), "/proc/%d/fd/%d", c->call.tid, fd);
+	return stat(path, &st) || !st.st_nlink;
+}
+
+static int op_dir_path(struct cw_ctx *c, int fd, char *dst, size_t size)
+{
+	char host[CW_PATH_MAX];
+	struct cw_engine *e = container(c);
+
+	/* a capability by its number is nobody's descriptor */
+	if (fd >= e->cap_base && fd < e->cap_base + e->cap_end)
+		return -EBADF;
+	int n = target_link(c, fd, host, sizeof(host));
+
+	if (n < 0)
+		return n;
+	if (host[0] != '/')
+		return -ENOTDIR; /* pipe:[..], socket:[..], anon_inode:.. */
+	if (deleted(host, (size_t)n) && gone(c, fd))
+		return -ENOENT;
+	return cw_reverse(container(c), host, dst, size);
+}
+
+static int op_hold_fd(struct cw_ctx *c, int fd)
+{
+	struct cw_engine *e = container(c);
+	char path[48];
+
+	if (fd < 0 || (fd >= e->cap_base && fd < e->cap_base + e->cap_end))
+		return -EBADF;
+	snprintf(path, sizeof(path), "/proc/%d/fd/%d", c->call.tid, fd);
+	int held = open(path, O_PATH | O_CLOEXEC);
+
+	return held < 0 ? (errno == ENOENT ? -EBADF : -errno) : held;
+}
+
+static int op_held_path(struct cw_ctx *c, int held, char *dst, size_t size)
+{
+	char path[48], host[CW_PATH_MAX];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", held);
+	ssize_t n = readlink(path, host, sizeof(host) - 1);
+
+	if (n < 0)
+		return -errno;
+	host[n] = 0;
+	if (host[0] != '/')
+		return -ENODATA;
+	if (deleted(host, (size_t)n)) {
+		if (fstat(held, &st))
+			return -errno;
+		if (!st.st_nlink) {
+			if (!strncmp(host, "/memfd:", 7))
+				return -ENODATA;
+			host[n - 10] = 0; /* where it was made decides */
+		}
+	}
+	return cw_reverse(container(c), host, dst, size);
+}
+
+static int op_fd_flags(struct cw_ctx *c, int fd)
+{
+	struct cw_engine *e = container(c);
+	char path[48], text[256];
+	int flags;
+
+	if (fd < 0 || (fd >= e->cap_base && fd < e->cap_base + e->cap_end))
+		return -EBADF;
+	snprintf(path, sizeof(path), "/proc/%d/fdinfo/%d", c->call.tid, fd);
+	int f = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (f < 0)
+		return -EBADF;
+	ssize_t n = read(f, text, sizeof(text) - 1);
+
+	close(f);
+	if (n <= 0)
+		return -EBADF;
+	text[n] = 0;
+	const char *at = strstr(text, "flags:");
+
+	if (!at || sscanf(at, "flags: %o", (unsigned *)&flags) != 1)
+		return -EBADF;
+	return flags & 0x7fffffff;
+}
+
+static int op_node_dir(struct cw_ctx *c, uint32_t node)
+{
+	return cw_node_dir(container(c), node);
+}
+
+/* The directory that holds the name of a NAME or LINK node: opened by its canonical path, without links, each time, so
+ * that ten thousand declared files do not hold ten thousand descriptors. */
+static int op_name_dir(struct cw_ctx *c, uint32_t node)
+{
+	struct cw_engine *e = container(c);
+	const struct cw_node *n = &e->im.nodes[node];
+	char dir[CW_PATH_MAX];
+	size_t len = n->host.len;
+	struct open_how how = {.flags = O_PATH | O_DIRECTORY | O_CLOEXEC, .resolve = RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS};
+
+	memcpy(dir, cw_str(&e->im, n->host), len + 1);
+	while (len > 1 && dir[len - 1] != '/')
+		len--;
+	dir[len > 1 ? len - 1 : 1] = 0;
+	int fd = (int)syscall(SYS_openat2, AT_FDCWD, dir, &how, sizeof(how));
+
+	return fd < 0 ? -errno : fd;
+}
+
+static int op_cap_fd(struct cw_ctx *c, uint32_t node)
+{
+	struct cw_engine *e = container(c);
+
+	return e->node_cap[node] < 0 ? -ENOENT : e->cap_base + e->node_cap[node];
+}
+
+static int op_open(struct cw_ctx *c, int dir, const char *path, uint64_t flags, uint64_t resolve)
+{
+	struct open_how how = {.flags = flags | O_CLOEXEC, .resolve = resolve};
+
+	(void)c;
+	if (dir < 0)
+		return dir;
+	/* ".." anywhere may give EAGAIN while anything is renamed anywhere (SOUNDNESS rule 15) */
+	for (int tries = 0;; tries++) {
+		int fd = (int)syscall(SYS_openat2, dir, path, &how, sizeof(how));
+
+		if (fd >= 0)
+			return fd;
+		if (errno != EAGAIN || tries == 32)
+			return -errno;
+	}
+}
+
+static int op_stat(struct cw_ctx *c, int fd, uint32_t *mode, uint64_t *dev, uint64_t *ino)
+{
+	struct stat st;
+
+	(void)c;
+	if (fstat(fd, &st))
+		return -errno;
+	*mode = st.st_mode;
+	*dev = st.st_dev;
+	*ino = st.st_ino;
+	return 0;
+}
+
+static int op_readlink(struct cw_ctx *c, int fd, char *dst, size_t size)
+{
+	(void)c;
+	ssize_t n = readlinkat(fd, "", dst, size - 1);
+
+	if (n < 0)
+		return -errno;
+	dst[n] = 0;
+	return (int)n;
+}
+
+static int op_pread(struct cw_ctx *c, int fd, void *dst, size_t n, uint64_t off)
+{
+	char path[48];
+	size_t have = 0;
+
+	(void)c;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	int f = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+
+	if (f < 0)
+		return -errno;
+	while (have < n) {
+		ssize_t got = pread(f, (uint8_t *)dst + have, n - have, (off_t)(off + have));
+
+		if (got < 0) {
+			int err = errno;
+
+			close(f);
+			return -err;
+		}
+		if (!got)
+			break;
+		have += (size_t)got;
+	}
+	close(f);
+	return (int)have;
+}
+
+static int op_access(struct cw_ctx *c, int fd, int mode)
+{
+	struct cw_engine *e = container(c);
+
+	cw_adopt(e, e->current, false);
+	int err = syscall(SYS_faccessat2, fd, "", mode, AT_EACCESS | AT_EMPTY_PATH) ? -errno : 0;
+
+	cw_adopt_end(e);
+	return err;
+}
+
+static void op_close(struct cw_ctx *c, int fd)
+{
+	(void)c;
+	close(fd);
+}
+
+static bool op_special_dev(struct cw_ctx *c, uint64_t dev)
+{
+	return cw_special_dev(container(c), dev);
+}
+
+static uint64_t op_publish_how(struct cw_ctx *c, bool writable, uint64_t flags, uint64_t mode)
+{
+	return cw_publish_how(container(c), writable, flags, mode);
+}
+
+static uint64_t op_publish_addr(struct cw_ctx *c, uint64_t region, const void *addr, size_t len)
+{
+	return cw_publish_addr(container(c), region, addr, len);
+}
+
+static bool op_member(struct cw_ctx *c, int pid)
+{
+	return pid > 0 && cw_task_find(container(c), pid);
+}
+
+static bool op_member_group(struct cw_ctx *c, int pgid)
+{
+	struct cw_engine *e = container(c);
+
+	for (int i = 0; i < CW_HASH; i++)
+		for (struct cw_proc *p = e->procs[i]; p; p = p->next)
+			if (getpgid(p->pid) == pgid)
+				return true;
+	return false;
+}
+
+/* `own` where the kernel, in the host's root and the target's cwd, finds the same file by it: 0. Else the host's own
+ * name for the file: 1. What has no name any more (memory, deleted) runs only where the policy allows it. */
+static int op_exec_string(struct cw_ctx *c, const struct cw_place *p, const char *own, char *dst, size_t size)
+{
+	struct cw_engine *e = container(c);
+	char path[48];
+	struct stat st;
+	int dir = AT_FDCWD;
+
+	if (p->fd < 0) {
+		/* a name that is still to be made (bind): its directory decides */
+		if (p->parent < 0)
+			return -EACCES;
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", p->parent);
+		ssize_t n = readlink(path, dst, size - 1);
+
+		if (n < 0 || (size_t)n + strlen(p->name) + 2 > size)
+			return -ENAMETOOLONG;
+		dst[n] = 0;
+		bool same = own[0] == '/' && !strncmp(own, dst, (size_t)n) && own[n] == '/' && !strcmp(own + n + 1, p->name);
+
+		if (!same && own[0] != '/' && strcmp(own, p->name) == 0) {
+			char cwd[CW_PATH_MAX];
+
+			same = target_link(c, AT_FDCWD, cwd, sizeof(cwd)) > 0 && !strcmp(cwd, dst);
+		}
+		if (same) {
+			memmove(dst, own, strlen(own) + 1);
+			return 0;
+		}
+		dst[n] = '/';
+		memcpy(dst + n + 1, p->name, strlen(p->name) + 1);
+		return 1;
+	}
+	if (fstat(p->fd, &st))
+		return -errno;
+	if (!st.st_nlink) {
+		if (!(e->im.h->allow & CW_ALLOW_MEMFD_EXEC)) {
+			c->rec.kind = CW_KIND_EXEC;
+			return -EACCES;
+		}
+		if (c->call.nr == 322)
+			snprintf(dst, size, "/proc/self/fd/%d", (int)c->call.arg[0]);
+		else
+			snprintf(dst, size, "%s", own);
+		return 0;
+	}
+	if (own[0] && strlen(own) < size) {
+		if (own[0] != '/') {
+			snprintf(path, sizeof(path), "/proc/%d/cwd", c->call.tid);
+			dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+		}
+		bool same = (dir >= 0 || own[0] == '/') && !fstatat(dir, own, &st, 0) && st.st_dev == p->dev && st.st_ino == p->ino;
+
+		if (dir >= 0)
+			close(dir);
+		if (same) {
+			memmove(dst, own, strlen(own) + 1);
+			return 0;
+		}
+	}
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", p->fd);
+	ssize_t n = readlink(path, dst, size - 1);
+
+	if (n < 0)
+		return -errno;
+	dst[n] = 0;
+	return 1;
+}
+
+static int64_t op_fact(struct cw_ctx *c, int fact)
+{
+	struct cw_engine *e = container(c);
+
+	switch (fact) {
+	case CW_FACT_CAP_BASE:
+		return e->cap_base;
+	case CW_FACT_SCOPED:
+		return e->scoped;
+	case CW_FACT_MAKE_SOCK:
+		return e->make_sock;
+	case CW_FACT_THREADS:
+		return e->n_tasks;
+	default:
+		return 0;
+	}
+}
+
+static int64_t rlimit(struct cw_engine *e, struct cw_ctx *c, const uint64_t *arg)
+{
+	struct cw_task *t = cw_task_find(e, (int)arg[0]);
+	struct { uint64_t soft, hard; } real;
+	uint64_t base = (uint64_t)e->cap_base, end = base + (uint64_t)e->cap_end;
+
+	if (!t || !t->proc)
+		return -ESRCH;
+	uint64_t *seen = t->proc->nofile;
+
+	if (!t->proc->nofile_set) {
+		seen[0] = e->nofile_soft;
+		seen[1] = e->nofile_hard;
+	}
+	if (!arg[2]) {
+		c->scratch64[0] = seen[0];
+		c->scratch64[1] = seen[1];
+		return 0;
+	}
+	uint64_t soft = c->scratch64[0], hard = c->scratch64[1];
+
+	if (soft > hard)
+		return -EINVAL;
+	if (hard > seen[1] && !(geteuid() == 0 && hard <= e->nofile_hard))
+		return -EPERM;
+	/* below the capabilities as it is; above them as many more; they themselves must keep their numbers */
+	real.soft = soft <= base ? soft : soft + (e->nofile_shifted ? (uint64_t)e->cap_end : 0);
+	if (soft == base)
+		real.soft = end;
+	real.hard = hard < end ? end : hard + (e->nofile_shifted ? (uint64_t)e->cap_end : 0);
+	if (real.hard > e->features.nofile_hard)
+		real.hard = e->features.nofile_hard;
+	if (real.soft > real.hard)
+		real.soft = real.hard;
+	if (syscall(SYS_prlimit64, t->proc->pid, 7, &real, NULL))
+		return -errno;
+	t->proc->nofile_set = true;
+	seen[0] = soft;
+	seen[1] = hard;
+	return 0;
+}
+
+static int64_t op_call(struct cw_ctx *c, int what, const uint64_t *arg)
+{
+	struct cw_engine *e = container(c);
+	struct cw_proc *proc = e->current->proc;
+
+	switch (what) {
+	case CW_SERVICE_CREDS:
+		proc->creds = true;
+		return 0;
+	case CW_SERVICE_RLIMIT:
+		return rlimit(e, c, arg);
+	case CW_SERVICE_DUMPABLE:
+		if (arg[0])
+			proc->undumpable = !arg[1];
+		return arg[0] ? 0 : !proc->undumpable;
+	case CW_SERVICE_CAPGET: {
+		uint32_t header[2] = {0x20080522, (uint32_t)arg[0]};
+
+		memset(c->scratch64, 0, sizeof(c->scratch64));
+		return syscall(SYS_capget, header, c->scratch64) ? -errno : 0;
+	}
+	default:
+		return cw_ipc_service(e, what, arg);
+	}
+}
+
+const struct cw_ops cw_host_ops = {
+	.read = op_read,
+	.read_string = op_read_string,
+	.dir_path = op_dir_path,
+	.hold_fd = op_hold_fd,
+	.held_path = op_held_path,
+	.fd_flags = op_fd_flags,
+	.node_dir = op_node_dir,
+	.name_dir = op_name_dir,
+	.cap_fd = op_cap_fd,
+	.open = op_open,
+	.stat = op_stat,
+	.readlink = op_readlink,
+	.pread = op_pread,
+	.access = op_access,
+	.close = op_close,
+	.special_dev = op_special_dev,
+	.publish_how = op_publish_how,
+	.publish_addr = op_publish_addr,
+	.member = op_member,
+	.member_group = op_member_group,
+	.proc = cw_proc_lookup,
+	.exec_string = op_exec_string,
+	.fact = op_fact,
+	.call = op_call,
+};

@@ -1,0 +1,262 @@
+/* What the engine's files share. One engine is one run; it is driven by one thread, with the listener's beside it. */
+#ifndef CAPWRAP_ENGINE_INTERNAL_H
+#define CAPWRAP_ENGINE_INTERNAL_H
+
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+#include <sys/user.h>
+
+#include "capwrap/engine/engine.h"
+#include "rewriters/rewriter.h"
+
+#define CW_MAX_CAPS 192  /* capabilities in the target's fd table; further grants are decided by walking */
+#define CW_FD_TABLE 4096 /* the range lies no higher, since every fork copies the table up to its highest number */
+
+/* stub.S knows these offsets */
+struct cw_frame {
+	uint64_t rdi, rsi, rdx, r10, r8, r9, rbx, rip, r11, result, expect, nr, arg[6];
+};
+
+enum cw_pending {
+	CW_IDLE,
+	CW_IN_STUB,    /* sent to the stub; `orig` has the registers of the call */
+	CW_DELIVERING, /* its call waits for the listener */
+};
+
+struct cw_delivery {
+	int fd;      /* the host's; -1: none */
+	int install; /* number to install it at, or -1: the lowest free one */
+	uint32_t flags; /* O_CLOEXEC or 0 */
+	int work;    /* enum cw_work: what the listener's worker does instead of handing `fd` over */
+	uint64_t arg[2];
+	int held;       /* CONNECT: what the address names, closed with the work; -1: nothing */
+	uint8_t bytes[64];
+	uint32_t len;
+};
+
+enum cw_work { CW_WORK_NONE, CW_WORK_OPEN, CW_WORK_CONNECT };
+
+struct cw_proc {
+	int pid;
+	int pidfd;
+	int parent;
+	int threads;
+	bool creds;      /* its credentials may differ from the supervisor's */
+	bool undumpable; /* what PR_GET_DUMPABLE answers */
+	bool nofile_set; /* the target set RLIMIT_NOFILE itself */
+	uint64_t nofile[2];
+	struct cw_proc *next;
+};
+
+struct cw_task {
+	int tid;
+	struct cw_proc *proc;
+	enum cw_pending pending;
+	int slot, slots;               /* slots of the pad that it uses, or -1 */
+	int entry;                     /* which stub entry it was sent to */
+	struct user_regs_struct orig;  /* registers of the call that is being served */
+	struct cw_delivery delivery;
+	bool exec;                     /* an exec was planned: */
+	struct cw_exec plan;
+	bool inject;                   /* the exit of its execve comes next: map the pad there */
+	bool fresh;                    /* known from its parent's event, not yet seen */
+	bool stopped_new;              /* seen, its parent's event not yet */
+	bool launching;                /* our own code before COMMAND: not yet the target */
+	struct tptr count;             /* sendmmsg: where the result goes */
+	int64_t delivered;             /* the number that the listener installed, or -errno */
+	uint8_t *record;               /* an access record that waits for its result */
+	uint32_t record_size;
+	struct cw_task *next;
+};
+
+struct cw_view {
+	char *path; /* virtual */
+	int fd;     /* O_PATH */
+	uint64_t dev, ino;
+};
+
+struct cw_worker;
+
+#define CW_HASH 1024
+
+struct cw_engine {
+	const struct cw_run *run;
+	struct cw_result *res;
+	struct cw_image im;
+	struct cw_ctx ctx;
+	struct cw_features features;
+
+	/* grants */
+	int *node_fd;   /* per node: O_PATH of the directory, or -1 */
+	int *node_cap;  /* per node: number of its capability in the target, or -1 */
+	char **node_real; /* per node: where a PRIVATE directory really is, or NULL */
+	uint32_t *host_hash; /* host path -> node + 1 */
+	uint32_t host_mask;
+	int cap_base, cap_rw, cap_aux, cap_end, n_caps;
+	int cap_src[CW_MAX_CAPS + CW_AUX_COUNT];
+	uint64_t special_dev[64];
+	int n_special;
+	bool nofile_shifted;
+	uint64_t nofile_soft, nofile_hard; /* as the target sees them at first */
+
+	/* the pad */
+	int pad_fd, pad_ro, result_fd;
+	uint8_t *pad;
+	int64_t *result;
+	uint64_t *slot_used; /* bitmap */
+	int slot_hint;
+	int next_delivery;
+	long gadget; /* offset of `syscall; xor...; ret` in the vdso, or -1 */
+	const uint8_t *stub;
+
+	/* what the launcher makes */
+	char scratch[128];
+	int scratch_fd;
+	char shm[128];
+	struct cw_view *views;
+	int n_views;
+	unsigned made;
+
+	/* processes */
+	pthread_mutex_t lock; /* tasks, procs and deliveries, between the engine's thread and the listener's */
+	struct cw_task *tasks[CW_HASH];
+	struct cw_proc *procs[CW_HASH];
+	int n_tasks, n_procs;
+	int root_pid;
+	bool root_ended, tearing, killed;
+	int root_status;
+	int listener;
+	int wake[2];
+	struct cw_worker *workers;     /* calls that block on the target's behalf */
+	pthread_cond_t idle;
+	sigset_t saved_mask;           /* the caller's, which COMMAND starts with */
+	struct sigaction saved[65];
+	pthread_t listener_thread;
+	bool listener_running;
+	int ruleset;
+	uint64_t landlock_handled;
+	int landlock_abi;
+	bool scoped, make_sock;
+	bool privileged;
+	bool creds_adopted;
+	int umask_now;
+	uint64_t start_ns;
+	uint64_t deadline_ns; /* 0: none */
+	atomic_int timed_out;
+
+	/* records */
+	uint8_t *batch;
+	size_t batch_len;
+	struct cw_task *current;
+
+	/* IPC objects of the target */
+	struct { int kind, id; int64_t key; } *ipc;
+	int n_ipc;
+	char **mq;
+	int n_mq;
+	int pts[64];
+	int n_pts;
+};
+
+#define container(c) ((struct cw_engine *)(c)->host)
+
+/* engine.c */
+int cw_failed(struct cw_engine *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+uint64_t cw_now(void);
+void cw_command_is(int pid); /* where signals are forwarded to */
+
+/* probe.c */
+void cw_probe_run(struct cw_features *out);
+
+/* sha256.c */
+void cw_sha256(const void *data, size_t len, uint8_t out[32]);
+
+/* grants.c: capabilities and where host paths lie in the namespace */
+int cw_grants_open(struct cw_engine *e);
+void cw_grants_close(struct cw_engine *e);
+int cw_reverse(struct cw_engine *e, const char *host, char *dst, size_t size); /* length or -ENOENT */
+int cw_node_dir(struct cw_engine *e, uint32_t node);
+int cw_special_dev(struct cw_engine *e, uint64_t dev);
+
+/* pad.c */
+int cw_pad_make(struct cw_engine *e);
+void cw_pad_close(struct cw_engine *e);
+uint64_t cw_publish_how(struct cw_engine *e, bool writable, uint64_t flags, uint64_t mode);
+uint64_t cw_publish_addr(struct cw_engine *e, uint64_t region, const void *addr, size_t len);
+int cw_slot_take(struct cw_engine *e, size_t bytes); /* first slot, or -1; how many in *n */
+void cw_slot_free(struct cw_engine *e, struct cw_task *t);
+uint64_t cw_slot_address(int slot);
+long cw_vdso_gadget(void);
+
+/* memory.c: the target's memory */
+int cw_mem_read(int tid, void *dst, uint64_t src, size_t n);
+int cw_mem_write(int tid, uint64_t dst, const void *src, size_t n);
+int cw_mem_string(int tid, char *dst, size_t size, uint64_t src);
+
+/* scratch.c: directories that the launcher makes */
+int cw_scratch_make(struct cw_engine *e);
+void cw_scratch_remove(struct cw_engine *e);
+int cw_scratch_private(struct cw_engine *e, uint32_t node);
+int cw_view_for(struct cw_engine *e, const char *path); /* index of the view of a virtual path */
+int cw_view_fill(struct cw_engine *e, int view, struct cw_place *p); /* 0 or -errno; entries as of now */
+int cw_made_file(struct cw_engine *e, const char *text, size_t len); /* readable fd */
+
+/* procfs.c */
+int cw_proc_lookup(struct cw_ctx *c, struct cw_place *p, char *text, size_t size, bool nofollow);
+int cw_proc_open(struct cw_engine *e, struct cw_place *p, uint64_t flags);
+int cw_proc_list(struct cw_engine *e, struct cw_place *p, int (*add)(void *ctx, const char *name, uint32_t type), void *ctx);
+int cw_proc_fd_text(struct cw_engine *e, int tid, int fd, char *dst, size_t size);
+
+/* host.c: the operations of struct cw_ops */
+extern const struct cw_ops cw_host_ops;
+
+/* perform.c */
+int64_t cw_perform_plan(struct cw_engine *e, struct cw_task *t, struct cw_delivery *d, uint64_t then[7]);
+void cw_adopt(struct cw_engine *e, struct cw_task *t, bool umask_needed);
+void cw_adopt_end(struct cw_engine *e);
+
+/* landlock.c */
+int cw_landlock_make(struct cw_engine *e);
+
+/* launch.c */
+int cw_launch(struct cw_engine *e);
+
+/* listener.c */
+int cw_listener_start(struct cw_engine *e);
+void cw_listener_stop(struct cw_engine *e);
+
+/* tasks.c */
+struct cw_task *cw_task_find(struct cw_engine *e, int tid);
+struct cw_proc *cw_proc_find(struct cw_engine *e, int pid);
+struct cw_task *cw_task_add(struct cw_engine *e, int tid, struct cw_proc *proc);
+struct cw_proc *cw_proc_add(struct cw_engine *e, int pid, struct cw_proc *parent);
+void cw_task_drop(struct cw_engine *e, struct cw_task *t);
+void cw_kill_all(struct cw_engine *e, int sig);
+
+/* exec_stop.c: what happens at an exec stop */
+int cw_exec_verify(struct cw_engine *e, struct cw_task *t, const struct cw_exec *plan);
+int cw_exec_inject(struct cw_engine *e, struct cw_task *t);
+
+/* supervise.c */
+void cw_supervise(struct cw_engine *e);
+
+/* records.c */
+void cw_record_call(struct cw_engine *e, struct cw_task *t, int64_t result);
+void cw_record_process(struct cw_engine *e, int what, int pid, int64_t result, const char *argv, size_t argv_len);
+void cw_record_flush(struct cw_engine *e);
+void cw_record_result(struct cw_engine *e, struct cw_task *t, int64_t result);
+
+/* ipc_objects.c */
+int64_t cw_ipc_service(struct cw_engine *e, int what, const uint64_t *arg);
+void cw_ipc_end(struct cw_engine *e);
+
+#endif

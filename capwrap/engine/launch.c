@@ -1,0 +1,604 @@
+/*
+ * The launch: fork, the jail, then an exec that is decided and verified like every other of the target.
+ *
+ * Between fork and exec the child is our own code, but a copy of a process that may have threads: raw system calls only.
+ */
+#include "capwrap/engine/internal.h"
+
+#include <fcntl.h>
+#include <fnmatch.h>
+#include <linux/audit.h>
+#include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#ifndef SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
+#define SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (1UL << 5)
+#endif
+
+/* What the child tells the parent when something fails before COMMAND: which step, and errno. */
+struct report {
+	int step;
+	int err;
+};
+
+static const char *const steps[] = {
+	"",
+	"cannot be traced",
+	"cannot set no_new_privs",
+	"cannot drop capabilities",
+	"cannot set a resource limit",
+	"cannot install the capabilities",
+	"cannot map the pad; is its address taken (a sanitizer, an unusual loader)?",
+	"landlock_restrict_self failed",
+	"the seccomp program was not accepted",
+	"cannot hand over the seccomp listener",
+	"cannot enter the starting directory",
+	"cannot set up the standard streams",
+};
+
+struct child {
+	struct cw_engine *e;
+	struct sock_filter *program;
+	int sync, report, sock, cwd;
+	char **paths; /* what execve is tried with, in this order */
+	char **argv, **envp;
+};
+
+static long raw(long nr, long a, long b, long c, long d, long f, long g)
+{
+	return syscall(nr, a, b, c, d, f, g);
+}
+
+static _Noreturn void fail(struct child *ch, int step)
+{
+	struct report r = {step, errno};
+
+	(void)!write(ch->report, &r, sizeof(r));
+	_exit(125);
+}
+
+static bool set_limit(struct cw_engine *e, int resource, uint64_t value)
+{
+	struct {
+		uint64_t soft, hard;
+	} lim, old;
+
+	if (raw(SYS_prlimit64, 0, resource, 0, (long)&old, 0, 0))
+		return false;
+	lim.soft = lim.hard = value < old.hard ? value : old.hard;
+	(void)e;
+	return !raw(SYS_prlimit64, 0, resource, (long)&lim, 0, 0, 0);
+}
+
+static bool drop_caps(void)
+{
+	/* all but what files need: DESIGN section 6, "Root" */
+	const uint32_t keep = 1u << CAP_CHOWN | 1u << CAP_DAC_OVERRIDE | 1u << CAP_FOWNER | 1u << CAP_FSETID | 1u << CAP_SETUID | 1u << CAP_SETGID;
+	struct __user_cap_header_struct h = {_LINUX_CAPABILITY_VERSION_3, 0};
+	struct __user_cap_data_struct d[2];
+
+	if (raw(SYS_capget, (long)&h, (long)d, 0, 0, 0, 0))
+		return false;
+	/* an ordinary user has none; what it may have inherited goes too */
+	(void)raw(SYS_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0, 0);
+	for (int i = 0; i < 64; i++)
+		if (i >= 32 || !(keep >> i & 1))
+			(void)raw(SYS_prctl, PR_CAPBSET_DROP, i, 0, 0, 0, 0);
+	d[0].effective &= keep;
+	d[0].permitted &= keep;
+	d[0].inheritable = 0;
+	d[1].effective = d[1].permitted = d[1].inheritable = 0;
+	return !raw(SYS_capset, (long)&h, (long)d, 0, 0, 0, 0);
+}
+
+/* Capabilities at their numbers; everything else above 2 that was not passed on purpose goes. */
+static bool install_caps(struct cw_engine *e)
+{
+	struct {
+		uint64_t soft, hard;
+	} lim;
+	uint64_t end = (uint64_t)(e->cap_base + e->cap_end);
+
+	if (raw(SYS_prlimit64, 0, RLIMIT_NOFILE, 0, (long)&lim, 0, 0))
+		return false;
+	if (lim.soft < end) {
+		lim.soft = end;
+		if (lim.hard < end)
+			lim.hard = end;
+		if (raw(SYS_prlimit64, 0, RLIMIT_NOFILE, (long)&lim, 0, 0, 0))
+			return false;
+	}
+	for (int i = 0; i < e->cap_end; i++)
+		if (raw(SYS_dup3, e->cap_src[i], e->cap_base + i, 0, 0, 0, 0) < 0)
+			return false;
+	if (e->nofile_shifted) {
+		lim.soft = end;
+		if (raw(SYS_prlimit64, 0, RLIMIT_NOFILE, (long)&lim, 0, 0, 0))
+			return false;
+	}
+	return true;
+}
+
+static void close_inherited(struct child *ch)
+{
+	struct cw_engine *e = ch->e;
+	int keep[8] = {ch->sync, ch->report, ch->sock, ch->cwd, e->ruleset};
+	int fd = 3;
+
+	/* kept ones are close-on-exec; passed ones were cleared of it */
+	for (int limit = e->cap_base; fd < limit;) {
+		int next = limit;
+
+		for (size_t i = 0; i < 5; i++)
+			if (keep[i] >= fd && keep[i] < next)
+				next = keep[i];
+		for (size_t i = 0; i < e->run->n_pass_fds; i++)
+			if (e->run->pass_fds[i] >= fd && e->run->pass_fds[i] < next)
+				next = e->run->pass_fds[i];
+		if (next > fd)
+			(void)raw(SYS_close_range, fd, next - 1, 0, 0, 0, 0);
+		fd = next + 1;
+	}
+	(void)raw(SYS_close_range, e->cap_base + e->cap_end, ~0u, 0, 0, 0, 0);
+}
+
+static bool send_fd(int sock, int fd)
+{
+	char byte = 0;
+	struct iovec iov = {&byte, 1};
+	union {
+		struct cmsghdr h;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control.space)};
+
+	memset(&control, 0, sizeof(control));
+	control.h.cmsg_level = SOL_SOCKET;
+	control.h.cmsg_type = SCM_RIGHTS;
+	control.h.cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(&control.h), &fd, sizeof(int));
+	return raw(SYS_sendmsg, sock, (long)&m, 0, 0, 0, 0) == 1;
+}
+
+static _Noreturn void child_main(struct child *ch)
+{
+	struct cw_engine *e = ch->e;
+	struct sock_fprog prog = {(unsigned short)e->im.n_insns, ch->program};
+	const uint64_t *lim = e->im.h->limits;
+	char go;
+
+	/* our own handlers are not the target's; what Python ignores is restored */
+	static const int restored[] = {SIGPIPE, SIGXFSZ};
+
+	for (int i = 1; i < 65; i++)
+		if (e->saved[i].sa_handler == SIG_IGN)
+			signal(i, SIG_IGN);
+		else
+			signal(i, SIG_DFL);
+	for (size_t i = 0; i < 2; i++)
+		signal(restored[i], SIG_DFL);
+	raw(SYS_rt_sigprocmask, SIG_SETMASK, (long)&e->saved_mask, 0, 8, 0, 0);
+	for (int i = 0; i < 3; i++)
+		if (e->run->stdio[i] >= 0 && e->run->stdio[i] != i && raw(SYS_dup3, e->run->stdio[i], i, 0, 0, 0, 0) < 0)
+			fail(ch, 11);
+	if (read(ch->sync, &go, 1) != 1)
+		_exit(125);
+	if (raw(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0, 0))
+		fail(ch, 2);
+	if (ch->cwd >= 0 && raw(SYS_fchdir, ch->cwd, 0, 0, 0, 0, 0))
+		fail(ch, 10);
+	if (!drop_caps())
+		fail(ch, 3);
+	if ((lim[CW_LIMIT_CPU] != UINT64_MAX && !set_limit(e, RLIMIT_CPU, lim[CW_LIMIT_CPU])) ||
+	    (lim[CW_LIMIT_FILE_SIZE] != UINT64_MAX && !set_limit(e, RLIMIT_FSIZE, lim[CW_LIMIT_FILE_SIZE])) ||
+	    (e->im.h->violation != CW_VIOLATION_TRAP && !set_limit(e, RLIMIT_CORE, 0)))
+		fail(ch, 4);
+	if (!install_caps(e))
+		fail(ch, 5);
+	close_inherited(ch);
+	if (raw(SYS_mmap, CW_PAD_BASE, CW_PAD_SIZE, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_FIXED_NOREPLACE,
+		e->cap_base + e->cap_aux + CW_AUX_PAD, 0) != CW_PAD_BASE ||
+	    raw(SYS_mmap, CW_PAD_RESULT, CW_PAD_RESULT_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED_NOREPLACE,
+		e->cap_base + e->cap_aux + CW_AUX_RESULT, 0) != CW_PAD_RESULT)
+		fail(ch, 6);
+	/* the pad counts against RLIMIT_AS: it is the policy's number that the target may use */
+	if (lim[CW_LIMIT_MEMORY] != UINT64_MAX && !set_limit(e, RLIMIT_AS, lim[CW_LIMIT_MEMORY] + CW_PAD_SIZE + CW_PAD_RESULT_SIZE))
+		fail(ch, 4);
+	if (e->ruleset >= 0 && raw(SYS_landlock_restrict_self, e->ruleset, 0, 0, 0, 0, 0))
+		fail(ch, 7);
+	long listener = raw(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
+			    SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, (long)&prog, 0, 0, 0);
+
+	if (listener < 0 && errno == EINVAL) /* before Linux 5.19 */
+		listener = raw(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, (long)&prog, 0, 0, 0);
+	if (listener < 0)
+		fail(ch, 8);
+	if (!send_fd(ch->sock, (int)listener))
+		fail(ch, 9);
+	/* the parent has it, and decides from here on */
+	if (raw(SYS_read, ch->sync, (long)&go, 1, 0, 0, 0) != 1)
+		_exit(125);
+	raw(SYS_close, listener, 0, 0, 0, 0, 0);
+	int first = ENOENT;
+
+	for (char **p = ch->paths; *p; p++) {
+		raw(SYS_execve, (long)*p, (long)ch->argv, (long)ch->envp, 0, 0, 0);
+		/* as execvp(3): look on, but remember that something was found */
+		if (errno != ENOENT && errno != ENOTDIR)
+			first = errno;
+		if (errno != ENOENT && errno != ENOTDIR && errno != EACCES)
+			break;
+	}
+	struct report r = {100, first};
+
+	(void)!write(ch->report, &r, sizeof(r));
+	_exit(first == ENOENT ? 127 : 126);
+}
+
+/* --- the parent's part --- */
+
+static struct sock_filter *relocated(struct cw_engine *e)
+{
+	struct sock_filter *f = calloc(e->im.n_insns, sizeof(*f));
+	const int value[] = {[CW_RELOC_CAP_RO] = e->cap_base,
+			     [CW_RELOC_CAP_RW] = e->cap_base + e->cap_rw,
+			     [CW_RELOC_CAP_AUX] = e->cap_base + e->cap_aux,
+			     [CW_RELOC_CAP_END] = e->cap_base + e->cap_end};
+
+	if (!f)
+		return NULL;
+	for (uint32_t i = 0; i < e->im.n_insns; i++)
+		f[i] = (struct sock_filter){e->im.insns[i].code, e->im.insns[i].jt, e->im.insns[i].jf, e->im.insns[i].k};
+	for (uint32_t i = 0; i < e->im.n_relocs; i++)
+		f[e->im.relocs[i].index].k += (uint32_t)value[e->im.relocs[i].kind];
+	return f;
+}
+
+static bool passes(const struct cw_image *im, const char *entry)
+{
+	const char *eq = strchr(entry, '=');
+	char name[256];
+	size_t n = eq ? (size_t)(eq - entry) : 0;
+
+	if (!eq || !n || n >= sizeof(name))
+		return false;
+	memcpy(name, entry, n);
+	name[n] = 0;
+	for (uint32_t i = 0; i < im->n_envs; i++)
+		if (im->envs[i].mode == CW_ENV_PASS && !fnmatch(cw_str(im, im->envs[i].text), name, 0))
+			return true;
+	return false;
+}
+
+/* The caller's variables that the policy passes, and those that it sets. */
+static char **environment(struct cw_engine *e)
+{
+	size_t n = 0, have = 0;
+
+	while (e->run->envp && e->run->envp[n])
+		n++;
+	char **env = calloc(n + e->im.n_envs + 1, sizeof(char *));
+
+	if (!env)
+		return NULL;
+	for (size_t i = 0; i < n; i++)
+		if (passes(&e->im, e->run->envp[i]))
+			env[have++] = (char *)(uintptr_t)e->run->envp[i];
+	for (uint32_t i = 0; i < e->im.n_envs; i++) {
+		const char *set = cw_str(&e->im, e->im.envs[i].text);
+		const char *eq = strchr(set, '=');
+
+		if (e->im.envs[i].mode != CW_ENV_SET || !eq)
+			continue;
+		size_t k = 0;
+
+		while (k < have && strncmp(env[k], set, (size_t)(eq - set) + 1))
+			k++;
+		env[k] = (char *)(uintptr_t)set;
+		if (k == have)
+			have++;
+	}
+	return env;
+}
+
+/* COMMAND itself where it has a slash, else each directory of the target's PATH: execvp(3). */
+static char **candidates(const char *command, char **env)
+{
+	const char *path = "/bin:/usr/bin";
+	size_t n = 2;
+
+	for (char **v = env; *v; v++)
+		if (!strncmp(*v, "PATH=", 5))
+			path = *v + 5;
+	for (const char *s = path; *s; s++)
+		n += *s == ':';
+	char **out = calloc(n + 1, sizeof(char *));
+
+	if (!out)
+		return NULL;
+	if (strchr(command, '/') || !*command) {
+		out[0] = strdup(command);
+		return out;
+	}
+	for (size_t i = 0; i < n - 1; i++) {
+		const char *end = strchr(path, ':');
+		size_t len = end ? (size_t)(end - path) : strlen(path);
+
+		if (asprintf(&out[i], "%.*s%s%s", (int)len, path, len ? "/" : "", command) < 0)
+			return NULL;
+		path += len + 1;
+	}
+	return out;
+}
+
+static int receive_fd(int sock)
+{
+	char byte;
+	struct iovec iov = {&byte, 1};
+	union {
+		struct cmsghdr h;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control.space)};
+	int fd;
+
+	if (recvmsg(sock, &m, MSG_CMSG_CLOEXEC | MSG_DONTWAIT) != 1 || !CMSG_FIRSTHDR(&m))
+		return -1;
+	memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&m)), sizeof(int));
+	return fd;
+}
+
+/* Where the target starts: its directory in the namespace, opened; "/" where the caller's own is not granted. */
+static int start_dir(struct cw_engine *e)
+{
+	char host[CW_PATH_MAX], path[CW_PATH_MAX];
+	struct cw_place *p = &e->ctx.place[0];
+	int fd = -1;
+
+	if (e->run->chdir) {
+		int err = cw_walk(&e->ctx, p, "/", e->run->chdir, 0);
+
+		if (!err && (p->mode & S_IFMT) != S_IFDIR)
+			err = -ENOTDIR;
+		if (err) {
+			cw_place_drop(&e->ctx, p);
+			return cw_failed(e, "--chdir %s: %s%s", e->run->chdir, strerror(-err), err == -ENOENT ? ". Is it granted?" : "");
+		}
+		snprintf(path, sizeof(path), "%s", p->path);
+	} else {
+		if (!getcwd(host, sizeof(host)) || cw_reverse(e, host, path, sizeof(path)) < 0 || cw_walk(&e->ctx, p, "/", path, 0) ||
+		    (p->mode & S_IFMT) != S_IFDIR) {
+			cw_place_drop(&e->ctx, p);
+			if (cw_walk(&e->ctx, p, "/", "/", 0)) {
+				cw_place_drop(&e->ctx, p);
+				return cw_failed(e, "cannot find the root of the namespace");
+			}
+		}
+		snprintf(path, sizeof(path), "%s", p->path);
+	}
+	if (p->kind == CW_PLACE_HOST && p->fd >= 0) {
+		fd = p->fd;
+		p->fd = -1;
+	} else {
+		int v = cw_view_for(e, path);
+
+		fd = v < 0 ? -1 : fcntl(e->views[v].fd, F_DUPFD_CLOEXEC, 3);
+	}
+	cw_place_drop(&e->ctx, p);
+	e->ctx.rec.kind = CW_KIND_NONE;
+	return fd < 0 ? cw_failed(e, "cannot open the starting directory %s", path) : fd;
+}
+
+static void choose_range(struct cw_engine *e)
+{
+	struct rlimit lim = {0, 0};
+
+	getrlimit(RLIMIT_NOFILE, &lim);
+	uint64_t soft = lim.rlim_cur, hard = lim.rlim_max, files = e->im.h->limits[CW_LIMIT_FILES], n = (uint64_t)e->cap_end;
+
+	if (files < soft)
+		soft = files;
+	if (files < hard)
+		hard = files;
+	e->features.nofile_hard = lim.rlim_max;
+	e->nofile_shifted = soft <= CW_FD_TABLE;
+	/* root may raise the hard limit; where nobody can, the target sees that much less */
+	if (e->nofile_shifted && soft + n > lim.rlim_max && geteuid() != 0) {
+		soft = lim.rlim_max > n ? lim.rlim_max - n : 0;
+		if (hard > soft)
+			hard = soft;
+	}
+	e->cap_base = e->nofile_shifted ? (int)soft : CW_FD_TABLE;
+	e->nofile_soft = soft;
+	e->nofile_hard = hard;
+	if (e->features.nofile_hard < (uint64_t)e->cap_base + n)
+		e->features.nofile_hard = (uint64_t)e->cap_base + n;
+}
+
+static void remember_ttys(struct cw_engine *e)
+{
+	for (int i = 0; i < 3; i++) {
+		struct stat st;
+
+		if (!fstat(e->run->stdio[i] >= 0 ? e->run->stdio[i] : i, &st) && S_ISCHR(st.st_mode) && (st.st_rdev >> 8 & 0xfff) == 136 &&
+		    e->n_pts < 64)
+			e->pts[e->n_pts++] = (int)(st.st_rdev & 0xff);
+	}
+}
+
+static void publish_constants(struct cw_engine *e)
+{
+	for (int i = 0; i < CW_PAD_DELIVERY_COUNT; i++) {
+		int n = e->cap_base + e->cap_aux + CW_AUX_DELIVERY + i;
+		uint8_t *addr = e->pad + (CW_PAD_FDADDR - CW_PAD_BASE) + i * CW_PAD_FDADDR_STRIDE;
+
+		snprintf((char *)e->pad + (CW_PAD_FDPATH - CW_PAD_BASE) + i * CW_PAD_FDPATH_STRIDE, CW_PAD_FDPATH_STRIDE, "/proc/self/fd/%d", n);
+		addr[0] = AF_UNIX;
+		addr[1] = 0;
+		snprintf((char *)addr + 2, CW_PAD_FDADDR_STRIDE - 2, "/proc/self/fd/%d", n);
+	}
+}
+
+static int wait_report(struct cw_engine *e, int fd, struct report *r)
+{
+	ssize_t n = read(fd, r, sizeof(*r));
+
+	if (n != (ssize_t)sizeof(*r))
+		return 0;
+	return r->step < 12 ? cw_failed(e, "launch: %s: %s", steps[r->step], strerror(r->err)) : 0;
+}
+
+int cw_launch(struct cw_engine *e)
+{
+	int sync[2] = {-1, -1}, report[2] = {-1, -1}, sock[2] = {-1, -1}, status, ret = -1;
+	struct child ch = {.e = e};
+
+	choose_range(e);
+	remember_ttys(e);
+	publish_constants(e);
+	e->cap_src[e->cap_aux + CW_AUX_PAD] = e->pad_ro;
+	e->cap_src[e->cap_aux + CW_AUX_RESULT] = e->result_fd;
+	/* the range has no holes: until something is delivered there, the numbers hold the pad too */
+	for (int i = 0; i < CW_PAD_DELIVERY_COUNT; i++)
+		e->cap_src[e->cap_aux + CW_AUX_DELIVERY + i] = e->pad_ro;
+	ch.program = relocated(e);
+	ch.envp = environment(e);
+	ch.paths = ch.envp ? candidates(e->run->argv[0], ch.envp) : NULL;
+	ch.argv = (char **)(uintptr_t)e->run->argv;
+	if (!ch.program || !ch.paths) {
+		cw_failed(e, "out of memory");
+		goto out;
+	}
+	ch.cwd = start_dir(e);
+	if (ch.cwd < 0)
+		goto out;
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sync) || pipe2(report, O_CLOEXEC) ||
+	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sock)) {
+		cw_failed(e, "cannot make a pipe: %s", strerror(errno));
+		goto out;
+	}
+	ch.sync = sync[1];
+	ch.report = report[1];
+	ch.sock = sock[1];
+	for (size_t i = 0; i < e->run->n_pass_fds; i++) {
+		int fd = e->run->pass_fds[i];
+
+		if (fd >= e->cap_base && fd < e->cap_base + e->cap_end) {
+			cw_failed(e, "--pass-fd %d: the number lies in the capability range, %d to %d", fd, e->cap_base, e->cap_base + e->cap_end - 1);
+			goto out;
+		}
+		if (fcntl(fd, F_SETFD, 0)) {
+			cw_failed(e, "--pass-fd %d: %s", fd, strerror(errno));
+			goto out;
+		}
+	}
+	e->root_pid = (int)raw(SYS_clone, SIGCHLD, 0, 0, 0, 0, 0);
+	if (e->root_pid < 0) {
+		cw_failed(e, "cannot fork: %s", strerror(errno));
+		goto out;
+	}
+	if (!e->root_pid)
+		child_main(&ch);
+	close(sync[1]);
+	close(report[1]);
+	close(sock[1]);
+	sync[1] = report[1] = sock[1] = -1;
+	struct cw_proc *proc = cw_proc_add(e, e->root_pid, NULL);
+	struct cw_task *t = proc ? cw_task_add(e, e->root_pid, proc) : NULL;
+
+	if (ptrace(PTRACE_SEIZE, e->root_pid, NULL,
+		   PTRACE_O_EXITKILL | PTRACE_O_TRACESECCOMP | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACECLONE |
+			   PTRACE_O_TRACEEXEC | PTRACE_O_TRACESYSGOOD) ||
+	    !t) {
+		cw_failed(e, "cannot trace the child: %s. A container may deny ptrace, Yama (kernel.yama.ptrace_scope) may be 2 or 3; see capwrap doctor",
+			  strerror(errno));
+		kill(e->root_pid, SIGKILL);
+		waitpid(e->root_pid, &status, __WALL);
+		if (t)
+			cw_task_drop(e, t);
+		goto out;
+	}
+	t->launching = true;
+	cw_command_is(e->root_pid);
+	if (e->run->started)
+		e->run->started(e->run->sink_ctx, e->root_pid);
+	(void)!write(sync[0], "g", 1);
+	/* until the listener came over, the child's only stop is the call that sends it */
+	for (;;) {
+		if (waitpid(e->root_pid, &status, __WALL | __WNOTHREAD) < 0) {
+			if (errno == EINTR)
+				continue;
+			cw_failed(e, "waiting for the child: %s", strerror(errno));
+			break;
+		}
+		if (WIFEXITED(status) || WIFSIGNALED(status)) {
+			struct report r;
+
+			if (!wait_report(e, report[0], &r) && !e->res->message[0])
+				cw_failed(e, "the child ended before COMMAND could be started");
+			cw_task_drop(e, t);
+			break;
+		}
+		if (status >> 16 == PTRACE_EVENT_SECCOMP) {
+			struct user_regs_struct regs;
+
+			if (!ptrace(PTRACE_GETREGS, e->root_pid, NULL, &regs) && (int)regs.orig_rax == SYS_sendmsg && e->listener < 0) {
+				/* it runs on to its read of the second byte */
+				ptrace(PTRACE_SYSCALL, e->root_pid, NULL, NULL);
+				continue;
+			}
+			cw_failed(e, "launch: a system call that the launch does not make: %d", (int)regs.orig_rax);
+			kill(e->root_pid, SIGKILL);
+			continue;
+		}
+		if (WSTOPSIG(status) == (SIGTRAP | 0x80)) { /* sendmsg has returned */
+			if (e->listener < 0)
+				e->listener = receive_fd(sock[0]);
+			if (e->listener >= 0 && !cw_listener_start(e)) {
+				ret = 0;
+				(void)!write(sync[0], "g", 1);
+				ptrace(PTRACE_CONT, e->root_pid, NULL, NULL);
+				break;
+			}
+			kill(e->root_pid, SIGKILL);
+			continue;
+		}
+		ptrace(PTRACE_CONT, e->root_pid, NULL, status >> 16 ? 0 : WSTOPSIG(status));
+	}
+	if (!ret) {
+		cw_supervise(e);
+		struct report r = {0, 0};
+
+		if (read(report[0], &r, sizeof(r)) == (ssize_t)sizeof(r) && r.step == 100)
+			e->res->exec_errno = r.err;
+	}
+out:
+	for (int i = 0; i < 2; i++) {
+		if (sync[i] >= 0)
+			close(sync[i]);
+		if (report[i] >= 0)
+			close(report[i]);
+		if (sock[i] >= 0)
+			close(sock[i]);
+	}
+	if (ch.cwd > 0)
+		close(ch.cwd);
+	for (char **p = ch.paths; p && *p; p++)
+		free(*p);
+	free(ch.paths);
+	free(ch.envp);
+	free(ch.program);
+	return ret;
+}

@@ -1,0 +1,729 @@
+/*
+ * Plans that the supervisor performs: on descriptors that it holds, with the target's credentials and umask, never
+ * blocking (what may block is left to the listener's workers), never through its own /proc/self but for its own fds.
+ */
+#include "capwrap/engine/internal.h"
+
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <linux/capability.h>
+#include <netinet/in.h>
+#include <sys/fsuid.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/statfs.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#ifndef SYS_fchmodat2
+#define SYS_fchmodat2 452
+#endif
+#define XATTR_MAX 65536
+
+static int fd_path(int fd, char path[48])
+{
+	return snprintf(path, 48, "/proc/self/fd/%d", fd);
+}
+
+/* --- credentials --- */
+
+struct creds {
+	unsigned fsuid, fsgid, umask;
+	uint64_t caps;
+	gid_t groups[256];
+	size_t n_groups;
+};
+
+static bool read_creds(int tid, struct creds *out)
+{
+	char path[48], text[8192];
+	unsigned ids[4];
+
+	snprintf(path, sizeof(path), "/proc/%d/status", tid);
+	int f = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = f < 0 ? -1 : read(f, text, sizeof(text) - 1);
+
+	if (f >= 0)
+		close(f);
+	if (n <= 0)
+		return false;
+	text[n] = 0;
+	const char *u = strstr(text, "\nUid:"), *g = strstr(text, "\nGid:"), *gr = strstr(text, "\nGroups:"),
+		   *c = strstr(text, "\nCapEff:"), *m = strstr(text, "\nUmask:");
+	unsigned long long caps;
+
+	if (!u || !g || !gr || !c || !m || sscanf(u, "\nUid: %u %u %u %u", ids, ids + 1, ids + 2, ids + 3) != 4)
+		return false;
+	out->fsuid = ids[3];
+	if (sscanf(g, "\nGid: %u %u %u %u", ids, ids + 1, ids + 2, ids + 3) != 4 || sscanf(c, "\nCapEff: %llx", &caps) != 1 ||
+	    sscanf(m, "\nUmask: %o", &out->umask) != 1)
+		return false;
+	out->fsgid = ids[3];
+	out->caps = caps;
+	out->n_groups = 0;
+	for (const char *s = gr + 8; *s && *s != '\n' && out->n_groups < 256;) {
+		char *end;
+		unsigned long v = strtoul(s, &end, 10);
+
+		if (end == s)
+			break;
+		out->groups[out->n_groups++] = (gid_t)v;
+		s = end + (*end == ' ');
+	}
+	return true;
+}
+
+static void effective(uint64_t caps)
+{
+	struct __user_cap_header_struct h = {_LINUX_CAPABILITY_VERSION_3, 0};
+	struct __user_cap_data_struct d[2];
+
+	if (syscall(SYS_capget, &h, d))
+		return;
+	d[0].effective = d[0].permitted & (uint32_t)caps;
+	d[1].effective = d[1].permitted & (uint32_t)(caps >> 32);
+	(void)syscall(SYS_capset, &h, d);
+}
+
+#define FILE_CAPS                                                                                                      \
+	(UINT64_C(1) << CAP_CHOWN | UINT64_C(1) << CAP_DAC_OVERRIDE | UINT64_C(1) << CAP_FOWNER | UINT64_C(1) << CAP_FSETID | \
+	 UINT64_C(1) << CAP_SETUID | UINT64_C(1) << CAP_SETGID)
+#define OWN_CAPS (UINT64_C(1) << CAP_SYS_PTRACE | UINT64_C(1) << CAP_KILL | UINT64_C(1) << CAP_SYS_RESOURCE)
+
+/* What the supervisor needs of root for itself, and what the target has: everything else would be more than the target. */
+void cw_adopt(struct cw_engine *e, struct cw_task *t, bool umask_needed)
+{
+	struct creds *c;
+	bool creds = e->privileged && t->proc && t->proc->creds && !e->creds_adopted;
+
+	if (!creds && !umask_needed)
+		return;
+	c = calloc(1, sizeof(*c));
+	if (!c || !read_creds(t->tid, c)) {
+		/* it is being killed, or we are out of memory: nobody's rights at all */
+		free(c);
+		if (creds) {
+			effective(OWN_CAPS);
+			syscall(SYS_setgroups, 0, NULL);
+			setfsgid(65534);
+			setfsuid(65534);
+			e->creds_adopted = true;
+		}
+		return;
+	}
+	if (umask_needed)
+		umask((mode_t)c->umask);
+	if (creds) {
+		/* the raw calls: glibc's setgroups would change every thread */
+		effective(FILE_CAPS | OWN_CAPS | UINT64_C(1) << CAP_SETGID);
+		syscall(SYS_setgroups, c->n_groups, c->groups);
+		setfsgid(c->fsgid);
+		setfsuid(c->fsuid);
+		effective((c->caps & FILE_CAPS) | OWN_CAPS);
+		e->creds_adopted = true;
+	}
+	free(c);
+}
+
+void cw_adopt_end(struct cw_engine *e)
+{
+	if (!e->creds_adopted)
+		return;
+	effective(FILE_CAPS | OWN_CAPS);
+	setfsuid(geteuid());
+	setfsgid(getegid());
+	effective(FILE_CAPS | OWN_CAPS);
+	/* root's own supplementary groups give it nothing that DAC_OVERRIDE does not */
+	syscall(SYS_setgroups, 0, NULL);
+	e->creds_adopted = false;
+}
+
+/* --- views --- */
+
+static bool shows_otherwise(struct cw_engine *e, const struct cw_place *p)
+{
+	if (p->kind == CW_PLACE_VIRTUAL || (p->kind == CW_PLACE_PROC && p->proc == CW_PROC_DIR))
+		return true;
+	if (p->kind != CW_PLACE_HOST || (p->mode & S_IFMT) != S_IFDIR)
+		return false;
+	if (e->im.n_globs && p->grant != CW_NONE)
+		return true; /* any name in it might match */
+	if (!p->exact)
+		return false;
+	const struct cw_node *n = &e->im.nodes[p->node];
+
+	for (uint32_t i = 0; i < n->child_count; i++) {
+		const struct cw_node *ch = &e->im.nodes[n->child_first + i];
+
+		if (ch->kind == CW_NODE_DENY || ch->kind == CW_NODE_PRIVATE || ch->kind == CW_NODE_PROC || ch->kind == CW_NODE_PTS)
+			return true;
+		if ((ch->kind == CW_NODE_DIR || ch->kind == CW_NODE_NAME) && !(ch->flags & CW_NODE_IDENTITY))
+			return true;
+		if (ch->kind == CW_NODE_ANCESTOR && p->fd >= 0 && faccessat(p->fd, cw_str(&e->im, ch->name), F_OK, AT_SYMLINK_NOFOLLOW))
+			return true;
+	}
+	return false;
+}
+
+static int dup_fd(int fd)
+{
+	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+
+	return copy < 0 ? -errno : copy;
+}
+
+/*
+ * A descriptor to hand over in place of an O_PATH one, which SECCOMP_IOCTL_NOTIF_ADDFD does not take (fget in
+ * seccomp_notify_addfd): opened for reading, without waiting for anything.
+ */
+static int reopen(int fd, uint32_t mode)
+{
+	char path[48];
+	int opened;
+
+	if (!S_ISDIR(mode) && !S_ISREG(mode))
+		return -EACCES;
+	fd_path(fd, path);
+	opened = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+	return opened < 0 ? -errno : opened;
+}
+
+static int view_path(struct cw_engine *e, struct cw_place *p)
+{
+	return cw_view_for(e, p->path);
+}
+
+static void view_stat(struct cw_engine *e, struct cw_place *p, struct stat *st)
+{
+	int v = view_path(e, p);
+
+	if (v >= 0) {
+		st->st_dev = e->views[v].dev;
+		st->st_ino = e->views[v].ino;
+	}
+}
+
+static int64_t do_stat(struct cw_engine *e, struct cw_place *p, struct stat *st)
+{
+	if (p->fd >= 0) {
+		if (fstat(p->fd, st))
+			return -errno;
+		if (S_ISDIR(st->st_mode) && shows_otherwise(e, p))
+			view_stat(e, p, st);
+		return 0;
+	}
+	if (p->kind == CW_PLACE_PROC && (p->proc == CW_PROC_TEXT || p->proc == CW_PROC_FD)) {
+		if (lstat("/proc/self", st))
+			return -errno;
+		st->st_mode = p->mode;
+		st->st_ino = (ino_t)(p->proc_pid * 64 + (int)p->proc_entry + 1000 * p->proc_fd);
+		return 0;
+	}
+	if (p->kind == CW_PLACE_PROC && p->proc == CW_PROC_MADE) {
+		if (lstat("/proc/version", st))
+			return -errno;
+		st->st_mode = p->mode;
+		return 0;
+	}
+	int v = view_path(e, p);
+
+	if (v < 0)
+		return v;
+	if (fstat(e->views[v].fd, st))
+		return -errno;
+	if (p->kind == CW_PLACE_PROC)
+		st->st_mode = p->mode;
+	return 0;
+}
+
+static int64_t op_stat(struct cw_engine *e, struct cw_task *t, struct cw_place *p, struct cw_plan *plan)
+{
+	struct stat st;
+	int64_t err = do_stat(e, p, &st);
+
+	return err ? err : cw_mem_write(t->tid, plan->to.a, &st, sizeof(st));
+}
+
+static int64_t op_statx(struct cw_engine *e, struct cw_task *t, struct cw_place *p, struct cw_plan *plan)
+{
+	struct statx sx;
+	struct stat st;
+	int fd = p->fd, err;
+
+	memset(&sx, 0, sizeof(sx));
+	if (plan->arg[1] & STATX__RESERVED)
+		return -EINVAL;
+	if (fd < 0) {
+		int v = view_path(e, p);
+
+		if (v < 0)
+			return v;
+		fd = e->views[v].fd;
+	}
+	if (statx(fd, "", AT_EMPTY_PATH | (int)plan->arg[0], (unsigned)plan->arg[1], &sx))
+		return -errno;
+	if (p->fd < 0 || shows_otherwise(e, p)) {
+		err = (int)do_stat(e, p, &st);
+		if (err)
+			return err;
+		sx.stx_mode = (uint16_t)st.st_mode;
+		sx.stx_ino = st.st_ino;
+		sx.stx_dev_major = (unsigned)(st.st_dev >> 8 & 0xfff);
+		sx.stx_dev_minor = (unsigned)((st.st_dev & 0xff) | (st.st_dev >> 12 & 0xfff00));
+	}
+	return cw_mem_write(t->tid, plan->to.a, &sx, sizeof(sx));
+}
+
+/* --- open --- */
+
+/* /dev/tty means the caller's controlling terminal, which may not be ours. */
+static int open_tty(struct cw_engine *e, struct cw_task *t, int flags)
+{
+	char path[64], text[1024];
+	int nr = 0;
+
+	(void)e;
+	if (getsid(t->tid) == getsid(0)) {
+		int fd = open("/dev/tty", flags | O_CLOEXEC | O_NOCTTY);
+
+		return fd < 0 ? -errno : fd;
+	}
+	snprintf(path, sizeof(path), "/proc/%d/stat", t->tid);
+	int f = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = f < 0 ? -1 : read(f, text, sizeof(text) - 1);
+
+	if (f >= 0)
+		close(f);
+	if (n <= 0)
+		return -ENXIO;
+	text[n] = 0;
+	const char *end = strrchr(text, ')');
+
+	if (!end || sscanf(end + 1, " %*c %*d %*d %*d %d", &nr) != 1 || (nr >> 8 & 0xff) < 136 || (nr >> 8 & 0xff) > 143)
+		return -ENXIO;
+	snprintf(path, sizeof(path), "/dev/pts/%d", (nr & 0xff) | ((nr >> 12) & 0xfff00));
+	int fd = open(path, flags | O_CLOEXEC | O_NOCTTY);
+
+	return fd < 0 ? -errno : fd;
+}
+
+static int open_existing(struct cw_engine *e, struct cw_task *t, struct cw_place *p, int flags, struct cw_delivery *d)
+{
+	char path[48];
+	int keep = flags & (O_ACCMODE | O_APPEND | O_NONBLOCK | O_SYNC | O_DSYNC | O_DIRECT | O_NOATIME | O_TRUNC | O_DIRECTORY | O_ASYNC);
+	unsigned type = p->mode & S_IFMT;
+
+	if (flags & O_PATH)
+		return reopen(p->fd, p->mode);
+	if (type == S_IFLNK)
+		return -ELOOP;
+	if (type == S_IFSOCK)
+		return -ENXIO;
+	fd_path(p->fd, path);
+	if (type == S_IFIFO && !(flags & O_NONBLOCK) && (flags & O_ACCMODE) != O_RDWR) {
+		/* may wait for the other end: a worker waits */
+		int copy = dup_fd(p->fd);
+
+		if (copy < 0)
+			return copy;
+		d->work = CW_WORK_OPEN;
+		d->fd = copy;
+		d->arg[0] = (uint64_t)keep;
+		return -EINPROGRESS;
+	}
+	if (type == S_IFCHR) {
+		struct stat st;
+
+		if (fstat(p->fd, &st))
+			return -errno;
+		if (st.st_rdev == 0x500) /* 5:0 */
+			return open_tty(e, t, keep);
+		int fd = open(path, keep | O_CLOEXEC | O_NOCTTY), n;
+
+		if (fd < 0)
+			return -errno;
+		if (st.st_rdev == 0x502 && !ioctl(fd, TIOCGPTN, &n) && e->n_pts < 64) /* 5:2, ptmx */
+			e->pts[e->n_pts++] = n;
+		return fd;
+	}
+	int fd = open(path, keep | O_CLOEXEC | O_NOCTTY);
+
+	return fd < 0 ? -errno : fd;
+}
+
+static int64_t op_open(struct cw_engine *e, struct cw_task *t, struct cw_place *p, struct cw_plan *plan, struct cw_delivery *d)
+{
+	uint64_t flags = plan->arg[0];
+	int fd;
+
+	d->flags = (uint32_t)(flags & O_CLOEXEC);
+	if (p->kind == CW_PLACE_PROC) {
+		fd = cw_proc_open(e, p, flags);
+	} else if (flags & 020000000) { /* O_TMPFILE */
+		struct open_how how = {.flags = flags | O_CLOEXEC, .mode = plan->arg[1], .resolve = RESOLVE_BENEATH};
+
+		cw_adopt(e, t, true);
+		fd = (int)syscall(SYS_openat2, p->fd, ".", &how, sizeof(how));
+		if (fd < 0)
+			fd = -errno;
+	} else if (p->fd < 0) {
+		struct open_how how = {.flags = flags | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY,
+				       .mode = plan->arg[1],
+				       .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS};
+
+		cw_adopt(e, t, true);
+		fd = (int)syscall(SYS_openat2, p->parent, p->name, &how, sizeof(how));
+		if (fd < 0)
+			fd = errno == ELOOP ? -EAGAIN : -errno; /* somebody put a link there: decide again */
+	} else {
+		fd = open_existing(e, t, p, (int)flags, d);
+		if (fd == -EINPROGRESS)
+			return 0;
+	}
+	if (fd < 0)
+		return fd;
+	d->fd = fd;
+	return 0;
+}
+
+static int64_t op_list(struct cw_engine *e, struct cw_place *p, struct cw_plan *plan, struct cw_delivery *d)
+{
+	uint64_t flags = plan->arg[0];
+	int fd;
+
+	d->flags = (uint32_t)(flags & O_CLOEXEC);
+	if (shows_otherwise(e, p)) {
+		int v = view_path(e, p);
+
+		if (v < 0)
+			return v;
+		if (flags & O_PATH) {
+			fd = reopen(e->views[v].fd, S_IFDIR);
+		} else {
+			int err = cw_view_fill(e, v, p);
+
+			if (err)
+				return err;
+			fd = openat(e->views[v].fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC | (int)(flags & O_NONBLOCK));
+			if (fd < 0)
+				fd = -errno;
+		}
+	} else if (flags & O_PATH) {
+		fd = reopen(p->fd, p->mode);
+	} else {
+		struct open_how how = {.flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC | (flags & (O_NONBLOCK | O_NOATIME)),
+				       .resolve = RESOLVE_BENEATH};
+
+		fd = (int)syscall(SYS_openat2, p->fd, ".", &how, sizeof(how));
+		if (fd < 0)
+			fd = -errno;
+	}
+	if (fd < 0)
+		return fd;
+	d->fd = fd;
+	return 0;
+}
+
+/*
+ * A descriptor put at one of the delivery numbers of the capability range; the number. It can be read by the target
+ * until the next delivery takes its place, so it shows no more than the grant does: a directory that may not be listed,
+ * that lists less than is there, or that nobody may read is stood for by its view, which leads to the same virtual path.
+ */
+static int install(struct cw_engine *e, struct cw_place *p, struct cw_delivery *d)
+{
+	int fd = -EACCES;
+	bool whole = p->kind == CW_PLACE_HOST && p->fd >= 0 && (p->rights & CW_RIGHT_READ) && !shows_otherwise(e, p);
+
+	if (whole)
+		fd = reopen(p->fd, p->mode);
+	if (fd == -EACCES && S_ISDIR(p->mode) && p->path[0]) {
+		int v = view_path(e, p);
+
+		if (v < 0)
+			return v;
+		fd = reopen(e->views[v].fd, S_IFDIR);
+	}
+	if (fd < 0)
+		return fd;
+	d->fd = fd;
+	d->install = e->cap_base + e->cap_aux + CW_AUX_DELIVERY + e->next_delivery;
+	e->next_delivery = (e->next_delivery + 1) % CW_PAD_DELIVERY_COUNT;
+	return d->install;
+}
+
+static uint64_t delivery_slot(struct cw_engine *e, int number, uint64_t region, uint64_t stride)
+{
+	return region + (uint64_t)(number - e->cap_base - e->cap_aux - CW_AUX_DELIVERY) * stride;
+}
+
+/* --- extended attributes --- */
+
+static int64_t op_xattr(struct cw_task *t, struct cw_place *p, struct cw_plan *plan)
+{
+	char path[48];
+	size_t size = (size_t)plan->arg[0];
+	uint8_t *value = NULL;
+	int64_t ret;
+
+	fd_path(p->fd, path);
+	if (plan->op == CW_OP_XATTR_REMOVE)
+		return removexattr(path, plan->bytes) ? -errno : 0;
+	if (plan->op == CW_OP_XATTR_SET && size > XATTR_MAX)
+		return -E2BIG;
+	if (size > XATTR_MAX)
+		size = XATTR_MAX;
+	value = malloc(size ? size : 1);
+	if (!value)
+		return -ENOMEM;
+	if (plan->op == CW_OP_XATTR_SET) {
+		ret = cw_mem_read(t->tid, value, plan->to.a, size);
+		if (!ret)
+			ret = setxattr(path, plan->bytes, value, size, (int)plan->arg[1]) ? -errno : 0;
+	} else {
+		ssize_t n = plan->op == CW_OP_XATTR_GET ? getxattr(path, plan->bytes, value, size) : listxattr(path, (char *)value, size);
+
+		ret = n < 0 ? -errno : n;
+		if (n > 0 && size) {
+			int err = cw_mem_write(t->tid, plan->to.a, value, (size_t)n);
+
+			if (err)
+				ret = err;
+		}
+	}
+	free(value);
+	return ret;
+}
+
+/* --- sockets --- */
+
+static int get_socket(struct cw_task *t, int fd)
+{
+	int s = (int)syscall(SYS_pidfd_getfd, t->proc->pidfd, fd, 0);
+
+	return s < 0 ? -errno : s;
+}
+
+static int64_t op_listen(struct cw_task *t, struct cw_plan *plan, const struct cw_engine *e)
+{
+	int domain, s = get_socket(t, (int)plan->arg[0]);
+	socklen_t len = sizeof(domain);
+	struct sockaddr_storage bound;
+	int64_t ret;
+
+	if (s < 0)
+		return s == -EPERM ? -EOPNOTSUPP : s;
+	if (getsockopt(s, SOL_SOCKET, SO_DOMAIN, &domain, &len)) {
+		ret = -errno;
+		close(s);
+		return ret;
+	}
+	len = sizeof(bound);
+	/* an inet socket that was not bound (bind is decided) would be bound to every address now */
+	bool unbound = domain != AF_UNIX &&
+		       (getsockname(s, (struct sockaddr *)&bound, &len) ||
+			(bound.ss_family == AF_INET ? !((struct sockaddr_in *)(void *)&bound)->sin_port :
+						      !((struct sockaddr_in6 *)(void *)&bound)->sin6_port));
+
+	ret = unbound && e->im.h->net != CW_NET_HOST ? -EADDRNOTAVAIL : listen(s, (int)plan->arg[1]) ? -errno : 0;
+	close(s);
+	return ret;
+}
+
+/* Does a socket that the target holds listen at this port? Inodes of /proc/net/tcp* against its descriptors. */
+static bool listens(struct cw_engine *e, unsigned port)
+{
+	static const char *const tables[] = {"/proc/self/net/tcp", "/proc/self/net/tcp6", "/proc/self/net/udp", "/proc/self/net/udp6"};
+	char line[512], path[64], text[64], want[64];
+
+	for (size_t i = 0; i < 4; i++) {
+		FILE *f = fopen(tables[i], "re");
+		unsigned p;
+		unsigned long inode;
+
+		while (f && fgets(line, sizeof(line), f)) {
+			if (sscanf(line, " %*d: %*[0-9A-Fa-f]:%x %*s %*s %*s %*s %*s %*s %*s %lu", &p, &inode) != 2 || p != port || !inode)
+				continue;
+			snprintf(want, sizeof(want), "socket:[%lu]", inode);
+			for (int b = 0; b < CW_HASH; b++)
+				for (struct cw_proc *q = e->procs[b]; q; q = q->next)
+					for (int fd = 0; fd < e->cap_base; fd++) {
+						snprintf(path, sizeof(path), "/proc/%d/fd/%d", q->pid, fd);
+						ssize_t n = readlink(path, text, sizeof(text) - 1);
+
+						if (n < 0 && fd > 256)
+							break;
+						if (n > 0 && (text[n] = 0, !strcmp(text, want))) {
+							fclose(f);
+							return true;
+						}
+					}
+		}
+		if (f)
+			fclose(f);
+	}
+	return false;
+}
+
+/* By name, but to the socket that was found and is held: made by a worker on the target's own socket, since it may wait. */
+static int64_t op_connect(struct cw_task *t, struct cw_place *p, struct cw_plan *plan, struct cw_delivery *d)
+{
+	struct sockaddr_un un = {.sun_family = AF_UNIX};
+	int s = get_socket(t, (int)plan->arg[0]), held;
+
+	if (s < 0)
+		return s == -EPERM ? -ECONNREFUSED : s;
+	held = dup_fd(p->fd);
+	if (held < 0) {
+		close(s);
+		return held;
+	}
+	d->work = CW_WORK_CONNECT;
+	d->fd = s;
+	d->held = held;
+	d->len = (uint32_t)(offsetof(struct sockaddr_un, sun_path) + (size_t)fd_path(held, un.sun_path) + 1);
+	memcpy(d->bytes, &un, d->len);
+	return 0;
+}
+
+static int64_t op_loopback(struct cw_engine *e, struct cw_task *t, struct cw_plan *plan, struct cw_delivery *d)
+{
+	const uint8_t *a = plan->bytes;
+	unsigned port = (unsigned)a[2] << 8 | a[3];
+	int domain, s;
+	socklen_t len = sizeof(domain);
+
+	if (!listens(e, port)) {
+		e->ctx.rec.kind = CW_KIND_NETWORK;
+		return -ECONNREFUSED;
+	}
+	s = get_socket(t, (int)plan->arg[0]);
+	if (s < 0)
+		return s == -EPERM ? -ECONNREFUSED : s;
+	if (getsockopt(s, SOL_SOCKET, SO_DOMAIN, &domain, &len)) {
+		close(s);
+		return -ENOTSOCK;
+	}
+	d->work = CW_WORK_CONNECT;
+	d->fd = s;
+	memcpy(d->bytes, a, plan->len);
+	d->len = plan->len;
+	return 0;
+}
+
+int64_t cw_perform_plan(struct cw_engine *e, struct cw_task *t, struct cw_delivery *d, uint64_t then[7])
+{
+	struct cw_plan *plan = &e->ctx.plan;
+	struct cw_place *p = &e->ctx.place[0], *q = &e->ctx.place[1];
+	char path[48];
+	int n;
+
+	switch (plan->op) {
+	case CW_OP_RESULT:
+		return plan->ret;
+	case CW_OP_BYTES:
+		n = cw_mem_write(t->tid, plan->to.a, plan->bytes, plan->len);
+		return n ? n : plan->ret;
+	case CW_OP_STAT:
+		return op_stat(e, t, p, plan);
+	case CW_OP_STATX:
+		return op_statx(e, t, p, plan);
+	case CW_OP_READLINK: {
+		char text[CW_PATH_MAX];
+		size_t size = plan->arg[0] < sizeof(text) ? (size_t)plan->arg[0] : sizeof(text);
+		ssize_t len = readlinkat(p->fd, "", text, size);
+
+		if (len < 0)
+			return errno == ENOENT ? -EINVAL : -errno;
+		n = cw_mem_write(t->tid, plan->to.a, text, (size_t)len);
+		return n ? n : len;
+	}
+	case CW_OP_ACCESS:
+		if (p->fd < 0)
+			return 0;
+		return syscall(SYS_faccessat2, p->fd, "", (int)plan->arg[0], AT_EACCESS | AT_EMPTY_PATH) ? -errno : 0;
+	case CW_OP_STATFS: {
+		struct statfs sf;
+		int v = p->fd >= 0 ? 0 : view_path(e, p);
+
+		if (v < 0)
+			return v;
+		if (fstatfs(p->fd >= 0 ? p->fd : e->views[v].fd, &sf))
+			return -errno;
+		return cw_mem_write(t->tid, plan->to.a, &sf, sizeof(sf));
+	}
+	case CW_OP_UNLINK:
+		return unlinkat(p->parent, p->name, (int)plan->arg[0]) ? -errno : 0;
+	case CW_OP_MKDIR:
+		cw_adopt(e, t, true);
+		return mkdirat(p->parent, p->name, (mode_t)plan->arg[0]) ? -errno : 0;
+	case CW_OP_MKNOD:
+		cw_adopt(e, t, true);
+		return mknodat(p->parent, p->name, (mode_t)plan->arg[0], 0) ? -errno : 0;
+	case CW_OP_SYMLINK:
+		return symlinkat(plan->bytes, p->parent, p->name) ? -errno : 0;
+	case CW_OP_LINK:
+		fd_path(p->fd, path);
+		return linkat(AT_FDCWD, path, q->parent, q->name, AT_SYMLINK_FOLLOW) ? -errno : 0;
+	case CW_OP_RENAME:
+		return syscall(SYS_renameat2, p->parent, p->name, q->parent, q->name, (unsigned)plan->arg[0]) ? -errno : 0;
+	case CW_OP_CHMOD:
+		if (!syscall(SYS_fchmodat2, p->fd, "", (mode_t)plan->arg[0], AT_EMPTY_PATH))
+			return 0;
+		if (errno != ENOSYS)
+			return -errno;
+		fd_path(p->fd, path); /* before Linux 6.6 */
+		return chmod(path, (mode_t)plan->arg[0]) ? -errno : 0;
+	case CW_OP_CHOWN:
+		return fchownat(p->fd, "", (uid_t)plan->arg[0], (gid_t)plan->arg[1], AT_EMPTY_PATH) ? -errno : 0;
+	case CW_OP_UTIME: {
+		struct timespec ts[2] = {{plan->times[0], plan->times[1]}, {plan->times[2], plan->times[3]}};
+
+		return syscall(SYS_utimensat, p->fd, "", ts, AT_EMPTY_PATH) ? -errno : 0;
+	}
+	case CW_OP_TRUNCATE:
+		fd_path(p->fd, path);
+		return truncate(path, (off_t)plan->arg[0]) ? -errno : 0;
+	case CW_OP_XATTR_SET:
+	case CW_OP_XATTR_GET:
+	case CW_OP_XATTR_LIST:
+	case CW_OP_XATTR_REMOVE:
+		return p->fd < 0 ? -EOPNOTSUPP : op_xattr(t, p, plan);
+	case CW_OP_OPEN:
+		return op_open(e, t, p, plan, d);
+	case CW_OP_LIST:
+		return op_list(e, p, plan, d);
+	case CW_OP_DELIVER:
+		d->fd = p->fd;
+		p->fd = -1;
+		d->flags = (uint32_t)plan->arg[0];
+		return 0;
+	case CW_OP_CHDIR:
+		n = install(e, p, d);
+		if (n < 0)
+			return n;
+		then[0] = SYS_fchdir;
+		then[1] = (uint64_t)n;
+		return 0;
+	case CW_OP_WATCH:
+		n = install(e, p, d);
+		if (n < 0)
+			return n;
+		then[0] = SYS_inotify_add_watch;
+		then[1] = plan->arg[0];
+		then[2] = delivery_slot(e, n, CW_PAD_FDPATH, CW_PAD_FDPATH_STRIDE);
+		then[3] = plan->arg[1] & ~UINT64_C(0x02000000); /* the link in /proc is to be followed */
+		return 0;
+	case CW_OP_CONNECT:
+		return op_connect(t, p, plan, d);
+	case CW_OP_LISTEN:
+		return op_listen(t, plan, e);
+	case CW_OP_LOOPBACK:
+		return op_loopback(e, t, plan, d);
+	}
+	return -ENOSYS;
+}

@@ -1,0 +1,163 @@
+/* Event records: collected in batches, handed to the sink when a batch is full and at the end. Nothing here enters Python
+ * but that one call, and nothing of it is on the way of a call that is not recorded. */
+#include "capwrap/engine/internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define BATCH (256 * 1024)
+
+void cw_record_flush(struct cw_engine *e)
+{
+	if (!e->batch_len)
+		return;
+	if (e->run->sink && e->run->sink(e->run->sink_ctx, e->batch, e->batch_len)) {
+		size_t n = 0;
+
+		for (size_t at = 0; at < e->batch_len; n++) {
+			uint32_t size;
+
+			memcpy(&size, e->batch + at, sizeof(size));
+			at += size;
+		}
+		e->res->lost += n;
+	}
+	e->batch_len = 0;
+}
+
+static uint8_t *room(struct cw_engine *e, size_t size)
+{
+	if (!e->batch)
+		e->batch = malloc(BATCH);
+	if (!e->batch || size > BATCH) {
+		e->res->lost++;
+		return NULL;
+	}
+	if (e->batch_len + size > BATCH)
+		cw_record_flush(e);
+	uint8_t *at = e->batch + e->batch_len;
+
+	e->batch_len += size;
+	memset(at, 0, size);
+	return at;
+}
+
+static void fill(uint8_t *at, struct cw_event *v, size_t size, const char *const s[4], const size_t len[4])
+{
+	v->size = (uint32_t)size;
+	for (int i = 0; i < 4; i++)
+		v->len[i] = (uint32_t)len[i];
+	memcpy(at, v, sizeof(*v));
+	at += sizeof(*v);
+	for (int i = 0; i < 4; i++) {
+		memcpy(at, s[i] ? s[i] : "", len[i]);
+		at += len[i];
+	}
+}
+
+static void emit(struct cw_engine *e, struct cw_event *v, const char *const s[4], const size_t len[4])
+{
+	size_t size = (sizeof(*v) + len[0] + len[1] + len[2] + len[3] + 7) & ~(size_t)7;
+	uint8_t *at = room(e, size);
+
+	if (at)
+		fill(at, v, size, s, len);
+}
+
+void cw_record_process(struct cw_engine *e, int what, int pid, int64_t result, const char *argv, size_t argv_len)
+{
+	struct cw_event v = {.type = CW_EVENT_PROCESS,
+			     .kind = (uint8_t)what,
+			     .t = cw_now() - e->start_ns,
+			     .pid = pid,
+			     .tid = pid,
+			     .result = result,
+			     .grant = CW_NONE,
+			     .grant2 = CW_NONE};
+	const char *s[4] = {NULL, NULL, NULL, argv};
+	size_t len[4] = {0, 0, 0, argv_len};
+
+	/* argv is kept for refusals too: they name the command that was refused */
+	emit(e, &v, s, len);
+}
+
+/* The canonical path where the walk found one, else what was asked for. */
+static const char *name_of(const struct cw_place *p, const char *whole)
+{
+	return p->path[0] && p->path[1] ? p->path : whole;
+}
+
+void cw_record_call(struct cw_engine *e, struct cw_task *t, int64_t result)
+{
+	struct cw_ctx *c = &e->ctx;
+	bool refused = c->rec.kind != CW_KIND_NONE;
+
+	if (t->launching)
+		return;
+	if (!refused && !(e->run->flags & CW_RUN_RECORD_ACCESS)) {
+		e->res->accesses++;
+		return;
+	}
+	struct cw_event v = {.nr = (uint16_t)c->call.nr,
+			     .kind = (uint8_t)c->rec.kind,
+			     .t = cw_now() - e->start_ns,
+			     .pid = c->call.tgid,
+			     .tid = c->call.tid,
+			     .result = result,
+			     .rights = c->rec.needs,
+			     .grant = c->rec.grant,
+			     .grant2 = c->rec.grant2};
+	const char *s[4] = {name_of(&c->place[0], c->whole), name_of(&c->place[1], c->whole2), NULL, c->rec.extra};
+	size_t len[4];
+
+	if (refused) {
+		struct stat st;
+
+		/* a name that is not granted and is not there is no refusal: programs probe. The target was answered already */
+		bool named = c->rec.kind == CW_KIND_NOT_GRANTED || c->rec.kind == CW_KIND_ESCAPE;
+		bool absent = named && s[0][0] == '/' && lstat(s[0], &st) && (errno == ENOENT || errno == ENOTDIR);
+
+		v.type = absent ? CW_EVENT_ABSENT : CW_EVENT_REFUSAL;
+		s[2] = named ? s[0] : NULL;
+		if (absent)
+			e->res->absent++;
+		else
+			e->res->refusals++;
+		if (absent && !(e->run->flags & CW_RUN_RECORD_ACCESS))
+			return;
+	} else {
+		v.type = CW_EVENT_ACCESS;
+		e->res->accesses++;
+	}
+	for (int i = 0; i < 4; i++)
+		len[i] = s[i] ? strlen(s[i]) : 0;
+	size_t size = (sizeof(v) + len[0] + len[1] + len[2] + len[3] + 7) & ~(size_t)7;
+
+	if (!refused && t->pending != CW_IDLE) {
+		/* its result is known at the thread's next stop */
+		free(t->record);
+		t->record = calloc(1, size);
+		t->record_size = t->record ? (uint32_t)size : 0;
+		if (t->record)
+			fill(t->record, &v, size, s, len);
+		else
+			e->res->lost++;
+		return;
+	}
+	emit(e, &v, s, len);
+}
+
+void cw_record_result(struct cw_engine *e, struct cw_task *t, int64_t result)
+{
+	if (!t->record)
+		return;
+	uint8_t *at = room(e, t->record_size);
+
+	if (at) {
+		memcpy(at, t->record, t->record_size);
+		memcpy(at + offsetof(struct cw_event, result), &result, sizeof(result));
+	}
+	free(t->record);
+	t->record = NULL;
+}

@@ -1,0 +1,119 @@
+/* The book of processes and threads. A process descriptor (pidfd) is held for every process. */
+#include "capwrap/engine/internal.h"
+
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static unsigned hash(int id)
+{
+	return (unsigned)id * 2654435761u >> 22;
+}
+
+struct cw_task *cw_task_find(struct cw_engine *e, int tid)
+{
+	struct cw_task *t = e->tasks[hash(tid)];
+
+	while (t && t->tid != tid)
+		t = t->next;
+	return t;
+}
+
+struct cw_proc *cw_proc_find(struct cw_engine *e, int pid)
+{
+	struct cw_proc *p = e->procs[hash(pid)];
+
+	while (p && p->pid != pid)
+		p = p->next;
+	return p;
+}
+
+struct cw_proc *cw_proc_add(struct cw_engine *e, int pid, struct cw_proc *parent)
+{
+	struct cw_proc *p = calloc(1, sizeof(*p));
+
+	if (!p)
+		return NULL;
+	p->pid = pid;
+	p->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	if (parent) {
+		p->parent = parent->pid;
+		p->creds = parent->creds;
+		p->nofile_set = parent->nofile_set;
+		p->nofile[0] = parent->nofile[0];
+		p->nofile[1] = parent->nofile[1];
+		p->undumpable = parent->undumpable;
+	}
+	pthread_mutex_lock(&e->lock);
+	p->next = e->procs[hash(pid)];
+	e->procs[hash(pid)] = p;
+	e->n_procs++;
+	pthread_mutex_unlock(&e->lock);
+	return p;
+}
+
+struct cw_task *cw_task_add(struct cw_engine *e, int tid, struct cw_proc *proc)
+{
+	struct cw_task *t = calloc(1, sizeof(*t));
+
+	if (!t)
+		return NULL;
+	t->tid = tid;
+	t->proc = proc;
+	t->slot = -1;
+	t->delivery.fd = -1;
+	t->plan.interp_fd = -1;
+	pthread_mutex_lock(&e->lock);
+	t->next = e->tasks[hash(tid)];
+	e->tasks[hash(tid)] = t;
+	e->n_tasks++;
+	if (proc)
+		proc->threads++;
+	pthread_mutex_unlock(&e->lock);
+	return t;
+}
+
+static void proc_drop(struct cw_engine *e, struct cw_proc *p)
+{
+	struct cw_proc **at = &e->procs[hash(p->pid)];
+
+	while (*at != p)
+		at = &(*at)->next;
+	*at = p->next;
+	e->n_procs--;
+	if (p->pidfd >= 0)
+		close(p->pidfd);
+	free(p);
+}
+
+void cw_task_drop(struct cw_engine *e, struct cw_task *t)
+{
+	cw_slot_free(e, t);
+	pthread_mutex_lock(&e->lock);
+	struct cw_task **at = &e->tasks[hash(t->tid)];
+
+	while (*at != t)
+		at = &(*at)->next;
+	*at = t->next;
+	e->n_tasks--;
+	if (t->delivery.fd >= 0)
+		close(t->delivery.fd);
+	if (t->plan.interp_fd >= 0)
+		close(t->plan.interp_fd);
+	if (t->proc && --t->proc->threads == 0)
+		proc_drop(e, t->proc);
+	pthread_mutex_unlock(&e->lock);
+	free(t->record);
+	free(t);
+}
+
+/* To every process of the target, by its descriptor: nobody else can be meant. */
+void cw_kill_all(struct cw_engine *e, int sig)
+{
+	pthread_mutex_lock(&e->lock);
+	for (int i = 0; i < CW_HASH; i++)
+		for (struct cw_proc *p = e->procs[i]; p; p = p->next)
+			if (p->pidfd < 0 || syscall(SYS_pidfd_send_signal, p->pidfd, sig, NULL, 0))
+				(void)kill(p->pid, sig); /* no descriptor left to open one: still traced, so not reused */
+	pthread_mutex_unlock(&e->lock);
+}
