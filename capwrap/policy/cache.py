@@ -1,0 +1,194 @@
+"""Compiled policies, kept from run to run: a launch that finds its image here reads no policy and no ELF file.
+
+An entry is found by a key over what is known before anything is compiled: the policy, COMMAND, the current directory
+and the user. It holds the image and every observation that the compile made of the host (host.py): symlinks and what
+stood at each path of a grant, the files of the closure, the variables that were asked. The entry is good as long as
+each still holds. What it rests on can change while it is being used, as it can while a policy is compiled.
+
+A cache must never be the reason why a run fails, nor give a policy that its user did not write: what cannot be read
+is compiled again, and a directory or file that another user could have written is not used.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+
+from capwrap.policy._sha256 import sha256
+from capwrap.policy.host import Kind, identity, look
+from capwrap.policy.model import Policy
+
+MAGIC = b"CWCACHE1"
+ENTRIES_MAX = 256
+SUFFIX = ".policy"
+_DIGEST = 32
+_TOUCH_AFTER = 3600.0  # seconds: how stale the time of last use may be, by which entries are pruned
+
+
+def compiled(
+    policy: Policy,
+    *,
+    command: Sequence[str] | None,
+    cwd: str,
+    environ: Mapping[str, str],
+    directory: str | None = None,
+) -> bytes:
+    """The policy image, as ``image.compile_image`` would make it now. Raises PolicyError as that does.
+
+    ``directory``: where entries are kept; None: $XDG_CACHE_HOME/capwrap, else ~/.cache/capwrap.
+    """
+    place = cache_directory() if directory is None else directory
+    entry = None
+    if place is not None:
+        entry = os.path.join(place, _key(policy, command, cwd).hex() + SUFFIX)
+        image = _load(entry, environ)
+        if image is not None:
+            return image
+    from capwrap.policy.build import build_namespace
+    from capwrap.policy.image import write_image
+
+    space = build_namespace(policy, command=command, cwd=cwd, environ=environ)
+    image = write_image(space)
+    if place is not None and entry is not None and space.host.settled:
+        observed = _observed(space.host.seen, space.host.files, space.host.variables)
+        _store(place, entry, observed, image)
+    return image
+
+
+def cache_directory() -> str | None:
+    """Where entries are kept: XDG Base Directory Specification; None where there is no home."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    if not base.startswith("/"):
+        home = os.environ.get("HOME", "")
+        if not home.startswith("/"):
+            return None
+        base = home + "/.cache"
+    return os.path.join(base, "capwrap")
+
+
+def _key(policy: Policy, command: Sequence[str] | None, cwd: str) -> bytes:
+    # Only env(1) makes COMMAND's arguments part of what is run.
+    told = tuple(command or ())
+    told = told if told and os.path.basename(told[0]) == "env" else told[:1]
+    parts = (repr(policy.items), repr(told), cwd, str(os.geteuid()), _code_identity())
+    text = "\0".join(parts).encode("utf-8", "surrogateescape")
+    return bytes(sha256(text).digest())
+
+
+def _code_identity() -> str:
+    """Names this version of the compiler, the syscall table in it, by its own files: an upgrade finds nothing old."""
+    here = os.path.dirname(os.path.abspath(__file__))
+    rooms = (here, os.path.join(os.path.dirname(here), "elf"))
+    files = sorted(os.path.join(room, name) for room in rooms for name in os.listdir(room) if name.endswith(".py"))
+    return repr([(path, identity(path)) for path in files])
+
+
+# An entry: MAGIC, sha256 of the rest, u32 length of the observations, observations, image. An observation is a tag and
+# two or four texts, each with a NUL behind it.
+
+
+def _observed(
+    seen: Mapping[str, tuple[Kind, str]],
+    files: Mapping[str, tuple[int, int, int]],
+    variables: Mapping[str, str | None],
+) -> bytes:
+    texts: list[str] = []
+    for name, value in variables.items():
+        texts += ("V", name, "") if value is None else ("v", name, value)
+    for path, (kind, text) in seen.items():
+        texts += (kind.value, path, text)
+    for path, numbers in files.items():
+        texts += ("s", path, _numbers(numbers))
+    return b"\0".join(os.fsencode(text) for text in texts)
+
+
+def _holds(observed: bytes, environ: Mapping[str, str]) -> bool:
+    texts = os.fsdecode(observed).split("\0")
+    if len(texts) % 3:
+        return False
+    for at in range(0, len(texts), 3):
+        tag, name, value = texts[at : at + 3]
+        if tag == "s":
+            if _numbers(identity(name)) != value:
+                return False
+        elif tag == "v":
+            if environ.get(name) != value:
+                return False
+        elif tag == "V":
+            if name in environ:
+                return False
+        else:
+            kind, text = look(name)
+            if kind.value != tag or text != value:
+                return False
+    return True
+
+
+def _numbers(numbers: tuple[int, int, int]) -> str:
+    return f"{numbers[0]} {numbers[1]} {numbers[2]}"
+
+
+def _load(entry: str, environ: Mapping[str, str]) -> bytes | None:
+    try:
+        fd = os.open(entry, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError:
+        return None
+    with open(fd, "rb") as file:
+        try:
+            status = os.fstat(fd)
+            if not _ours(status) or not stat.S_ISREG(status.st_mode) or not _ours(os.stat(os.path.dirname(entry))):
+                return None
+            data = file.read()
+        except OSError:
+            return None
+    head = len(MAGIC) + _DIGEST
+    body = data[head:]
+    if data[: len(MAGIC)] != MAGIC or sha256(body).digest() != data[len(MAGIC) : head] or len(body) < 4:
+        return None
+    length = int.from_bytes(body[:4], "little")
+    if not _holds(body[4 : 4 + length], environ):
+        return None
+    if time.time() - status.st_mtime > _TOUCH_AFTER:
+        with suppress(OSError):  # somebody else's pruning; the image is read already
+            os.utime(entry)
+    return body[4 + length :]
+
+
+def _ours(status: os.stat_result) -> bool:
+    """Whether nobody but this user (and root) can have written it."""
+    return status.st_uid in (os.geteuid(), 0) and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+
+
+def _store(directory: str, entry: str, observed: bytes, image: bytes) -> None:
+    body = len(observed).to_bytes(4, "little") + observed + image
+    temporary = f"{entry}.{os.getpid()}.{time.monotonic_ns()}"
+    try:
+        os.makedirs(os.path.dirname(directory), mode=0o700, exist_ok=True)
+        with suppress(FileExistsError):
+            os.mkdir(directory, mode=0o700)
+        if not _ours(os.stat(directory)):
+            return
+        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError:
+        return
+    try:
+        with open(fd, "wb") as file:
+            file.write(MAGIC + bytes(sha256(body).digest()) + body)
+        os.rename(temporary, entry)
+        _prune(directory)
+    except OSError:
+        with suppress(OSError):  # it may be in place already, or the directory gone
+            os.unlink(temporary)
+
+
+def _prune(directory: str) -> None:
+    """Removes the entries that were used longest ago, and what a killed writer left, above the limit."""
+    with os.scandir(directory) as scan:
+        files = [(file.stat(follow_symlinks=False).st_mtime, file.path) for file in scan if SUFFIX in file.name]
+    if len(files) > ENTRIES_MAX:
+        files.sort()
+        for _, path in files[: len(files) - ENTRIES_MAX]:
+            os.unlink(path)
