@@ -68,7 +68,7 @@ void cw_rw_chmod(struct cw_ctx *c)
 		mode = (uint32_t)a[2];
 		flags = c->call.nr == 452 ? (uint32_t)a[3] : 0;
 		ok = at_flags(c, flags) && by_path(c, (int)(uint32_t)a[0], a[1], flags & K_AT_SYMLINK_NOFOLLOW,
-						   flags & K_AT_EMPTY_PATH, CW_RIGHT_FCHMOD);
+		                                   flags & K_AT_EMPTY_PATH, CW_RIGHT_FCHMOD);
 		break;
 	}
 	if (!ok)
@@ -98,7 +98,7 @@ void cw_rw_chown(struct cw_ctx *c)
 		gid = (uint32_t)a[3];
 		flags = (uint32_t)a[4];
 		ok = at_flags(c, flags) && by_path(c, (int)(uint32_t)a[0], a[1], flags & K_AT_SYMLINK_NOFOLLOW,
-						   flags & K_AT_EMPTY_PATH, CW_RIGHT_FCHOWN);
+		                                   flags & K_AT_EMPTY_PATH, CW_RIGHT_FCHOWN);
 		break;
 	}
 	if (!ok)
@@ -145,10 +145,11 @@ void cw_rw_utime(struct cw_ctx *c)
 
 	if (c->call.nr == 280 || c->call.nr == 261) {
 		if (!path && !(flags & ~(uint64_t)(K_AT_SYMLINK_NOFOLLOW)) && dirfd != K_AT_FDCWD)
-			ok = flags ? (cw_fail(c, EINVAL), false) : by_fd(c, (uint64_t)(uint32_t)dirfd, CW_RIGHT_FUTIMES);
+			ok = flags ? (cw_fail(c, EINVAL), false)
+			           : by_fd(c, (uint64_t)(uint32_t)dirfd, CW_RIGHT_FUTIMES);
 		else
-			ok = at_flags(c, flags) &&
-			     by_path(c, dirfd, path, flags & K_AT_SYMLINK_NOFOLLOW, flags & K_AT_EMPTY_PATH, CW_RIGHT_FUTIMES);
+			ok = at_flags(c, flags) && by_path(c, dirfd, path, flags & K_AT_SYMLINK_NOFOLLOW,
+			                                   flags & K_AT_EMPTY_PATH, CW_RIGHT_FUTIMES);
 	} else
 		ok = by_path(c, K_AT_FDCWD, path, false, false, CW_RIGHT_FUTIMES);
 	if (!ok)
@@ -184,11 +185,13 @@ enum verb { SET, GET, LIST, REMOVE };
 void cw_rw_xattr(struct cw_ctx *c)
 {
 	static const uint64_t needs[] = {[SET] = CW_RIGHT_EXTATTR_SET,
-					 [GET] = CW_RIGHT_EXTATTR_GET,
-					 [LIST] = CW_RIGHT_EXTATTR_LIST,
-					 [REMOVE] = CW_RIGHT_EXTATTR_DELETE};
-	static const enum cw_op ops[] = {
-		[SET] = CW_OP_XATTR_SET, [GET] = CW_OP_XATTR_GET, [LIST] = CW_OP_XATTR_LIST, [REMOVE] = CW_OP_XATTR_REMOVE};
+	                                 [GET] = CW_RIGHT_EXTATTR_GET,
+	                                 [LIST] = CW_RIGHT_EXTATTR_LIST,
+	                                 [REMOVE] = CW_RIGHT_EXTATTR_DELETE};
+	static const enum cw_op ops[] = {[SET] = CW_OP_XATTR_SET,
+	                                 [GET] = CW_OP_XATTR_GET,
+	                                 [LIST] = CW_OP_XATTR_LIST,
+	                                 [REMOVE] = CW_OP_XATTR_REMOVE};
 	const uint64_t *a = c->call.arg;
 	int nr = c->call.nr;
 	/* 188 setxattr .. 199 fremovexattr: three forms a verb; 463 setxattrat .. 466 removexattrat */
@@ -235,7 +238,7 @@ void cw_rw_xattr(struct cw_ctx *c)
 		ok = by_fd(c, a[0], needs[verb]);
 	else if (form == AT)
 		ok = at_flags(c, (uint32_t)a[2]) && by_path(c, (int)(uint32_t)a[0], a[1], a[2] & K_AT_SYMLINK_NOFOLLOW,
-							    a[2] & K_AT_EMPTY_PATH, needs[verb]);
+		                                            a[2] & K_AT_EMPTY_PATH, needs[verb]);
 	else
 		ok = by_path(c, K_AT_FDCWD, a[0], form == BY_LINK, false, needs[verb]);
 	if (!ok)

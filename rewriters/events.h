@@ -7,27 +7,33 @@
 
 #include <stdint.h>
 
-enum cw_event_type { CW_EVENT_ACCESS = 1, CW_EVENT_REFUSAL = 2, CW_EVENT_ABSENT = 3, CW_EVENT_PROCESS = 4, CW_EVENT_LOST = 5 };
+enum cw_event_type {
+	CW_EVENT_ACCESS = 1,
+	CW_EVENT_REFUSAL = 2,
+	CW_EVENT_ABSENT = 3,
+	CW_EVENT_PROCESS = 4,
+	CW_EVENT_LOST = 5
+};
 enum cw_event_kind { /* of REFUSAL and ABSENT */
-	CW_KIND_NONE = 0,
-	CW_KIND_NOT_GRANTED = 1,
-	CW_KIND_RIGHT_MISSING = 2,
-	CW_KIND_ESCAPE = 3,
-	CW_KIND_SYSCALL = 4,
-	CW_KIND_SIGNAL = 5,
-	CW_KIND_PROCESS = 6,
-	CW_KIND_NETWORK = 7,
-	CW_KIND_EXEC = 8,
-	CW_KIND_DESCRIPTOR = 9,
+	             CW_KIND_NONE = 0,
+	             CW_KIND_NOT_GRANTED = 1,
+	             CW_KIND_RIGHT_MISSING = 2,
+	             CW_KIND_ESCAPE = 3,
+	             CW_KIND_SYSCALL = 4,
+	             CW_KIND_SIGNAL = 5,
+	             CW_KIND_PROCESS = 6,
+	             CW_KIND_NETWORK = 7,
+	             CW_KIND_EXEC = 8,
+	             CW_KIND_DESCRIPTOR = 9,
 };
 enum cw_process_event { CW_PROCESS_START = 1, CW_PROCESS_EXEC = 2, CW_PROCESS_EXIT = 3 };
 
 struct cw_event {
-	uint32_t size;   /* of the whole record with its strings, a multiple of 8 */
-	uint8_t type;    /* enum cw_event_type */
-	uint8_t kind;    /* enum cw_event_kind, or enum cw_process_event */
-	uint16_t nr;     /* the syscall's number */
-	uint64_t t;      /* ns since the start of the run */
+	uint32_t size; /* of the whole record with its strings, a multiple of 8 */
+	uint8_t type;  /* enum cw_event_type */
+	uint8_t kind;  /* enum cw_event_kind, or enum cw_process_event */
+	uint16_t nr;   /* the syscall's number */
+	uint64_t t;    /* ns since the start of the run */
 	int32_t pid;
 	int32_t tid;
 	int64_t result;  /* ACCESS: the call's result or -errno; REFUSAL, ABSENT: the -errno that was answered;

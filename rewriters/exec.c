@@ -120,8 +120,8 @@ static int hash_bang(char *head, int n, char **arg)
 	*nl = 0;
 	while (*s == ' ' || *s == '\t')
 		s++;
-	if (!*s)
-		return -ENOEXEC;
+	if (!*s) /* without a newline the kernel opens "", which is the current directory */
+		return nl == end ? -EACCES : -ENOEXEC;
 	char *name = s;
 
 	while (*s && *s != ' ' && *s != '\t')
@@ -155,7 +155,7 @@ void cw_rw_exec(struct cw_ctx *c)
 	if (flags & ~(uint64_t)(K_AT_SYMLINK_NOFOLLOW | K_AT_EMPTY_PATH))
 		return cw_fail(c, EINVAL);
 	err = cw_locate(c, 0, at ? (int)(uint32_t)a[0] : K_AT_FDCWD, (struct tptr){at ? a[1] : a[0]},
-			flags & K_AT_SYMLINK_NOFOLLOW ? CW_WALK_NOFOLLOW : 0, flags & K_AT_EMPTY_PATH);
+	                flags & K_AT_SYMLINK_NOFOLLOW ? CW_WALK_NOFOLLOW : 0, flags & K_AT_EMPTY_PATH);
 	if (!err && (flags & K_AT_SYMLINK_NOFOLLOW) && (c->place[0].mode & K_S_IFMT) == K_S_IFLNK)
 		err = -ELOOP;
 	if (!err)
@@ -222,7 +222,8 @@ void cw_rw_exec(struct cw_ctx *c)
 		if (mapped) {
 			/* interpreter, its argument, the script by its name in the namespace */
 			const char *script = depth == 1 ? (c->path[0] == '/' ? c->path : c->place[which].path) : NULL;
-			size_t i = cw_strlen(interp) + 1, g = arg ? cw_strlen(arg) + 1 : 0, s = script ? cw_strlen(script) + 1 : 0;
+			size_t i = cw_strlen(interp) + 1, g = arg ? cw_strlen(arg) + 1 : 0,
+			       s = script ? cw_strlen(script) + 1 : 0;
 
 			if (depth > 1 || i + g + s > sizeof(prefix)) {
 				c->rec.kind = CW_KIND_EXEC;

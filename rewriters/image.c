@@ -109,9 +109,10 @@ bool cw_image_open(struct cw_image *im, const void *data, size_t size, const cha
 		return false;
 	*why = "a section lies outside the file";
 	if (!section_ok(&h->strings, 1, size) || !section_ok(&h->nodes, sizeof(struct cw_node), size) ||
-	    !section_ok(&h->globs, sizeof(struct cw_glob), size) || !section_ok(&h->insns, sizeof(struct cw_insn), size) ||
-	    !section_ok(&h->relocs, sizeof(struct cw_reloc), size) || !section_ok(&h->envs, sizeof(struct cw_env), size) ||
-	    !section_ok(&h->addrs, sizeof(struct cw_addr), size))
+	    !section_ok(&h->globs, sizeof(struct cw_glob), size) ||
+	    !section_ok(&h->insns, sizeof(struct cw_insn), size) ||
+	    !section_ok(&h->relocs, sizeof(struct cw_reloc), size) ||
+	    !section_ok(&h->envs, sizeof(struct cw_env), size) || !section_ok(&h->addrs, sizeof(struct cw_addr), size))
 		return false;
 	*why = "it was generated from another syscall table";
 	if (cw_memcmp(h->table, (const uint8_t[32])CW_TABLE_SHA256, 32))

@@ -31,14 +31,14 @@ enum cw_node_kind {
 	CW_NODE_DIR = 1,      /* grant of a directory: `host` is its canonical host path */
 	CW_NODE_NAME = 2,     /* grant of one name (a file, present or not): `host` is <canonical directory>/<name> */
 	CW_NODE_DENY = 3,     /* carved out: this name and all beneath it do not exist */
-	CW_NODE_LINK = 4,     /* a host symlink on the way to a grant: `link` is its text; `host` is its own host path */
-	CW_NODE_PROC = 5,     /* the launcher's view of procfs */
-	CW_NODE_PTS = 6,      /* the launcher's view of devpts */
-	CW_NODE_PRIVATE = 7,  /* a private empty directory, made at launch and removed afterwards; rights as given */
+	CW_NODE_LINK = 4,    /* a host symlink on the way to a grant: `link` is its text; `host` is its own host path */
+	CW_NODE_PROC = 5,    /* the launcher's view of procfs */
+	CW_NODE_PTS = 6,     /* the launcher's view of devpts */
+	CW_NODE_PRIVATE = 7, /* a private empty directory, made at launch and removed afterwards; rights as given */
 };
 
 enum cw_node_flags {
-	CW_NODE_CAPFORM = 1u << 0,  /* DIR/PRIVATE with exactly the ro/rox/rw/rwx set, and nothing beneath it in the trie
+	CW_NODE_CAPFORM = 1u << 0, /* DIR/PRIVATE with exactly the ro/rox/rw/rwx set, and nothing beneath it in the trie
 	                               but LINK/ANCESTOR nodes or identity DIRs with a superset of its rights, no glob that
 	                               could match beneath it */
 	CW_NODE_IDENTITY = 1u << 1, /* host path equals virtual path */
@@ -50,17 +50,17 @@ enum cw_node_flags {
 
 /* Node 0 is the root of the namespace. Children of a node are consecutive and sorted bytewise by name. */
 struct cw_node {
-	struct cw_str name;    /* one path component; "" for the root */
-	uint32_t parent;       /* index; the root's is 0 */
-	uint32_t child_first;  /* index of the first child */
+	struct cw_str name;   /* one path component; "" for the root */
+	uint32_t parent;      /* index; the root's is 0 */
+	uint32_t child_first; /* index of the first child */
 	uint32_t child_count;
-	uint32_t kind;         /* enum cw_node_kind */
-	uint32_t flags;        /* enum cw_node_flags */
-	uint32_t reserved;     /* 0 */
-	struct cw_str host;    /* "" where the kind has none */
-	struct cw_str link;    /* "" unless LINK */
-	uint64_t rights;       /* bits of rights.tbl; 0 for ANCESTOR, DENY, LINK */
-};                             /* 56 bytes */
+	uint32_t kind;      /* enum cw_node_kind */
+	uint32_t flags;     /* enum cw_node_flags */
+	uint32_t reserved;  /* 0 */
+	struct cw_str host; /* "" where the kind has none */
+	struct cw_str link; /* "" unless LINK */
+	uint64_t rights;    /* bits of rights.tbl; 0 for ANCESTOR, DENY, LINK */
+};                          /* 56 bytes */
 
 /* A deny glob, matched against whole virtual paths: `*` and `?` stop at '/', `**` does not, [..] classes. */
 struct cw_glob {
@@ -104,8 +104,8 @@ enum cw_addr_op { CW_ADDR_CONNECT = 0, CW_ADDR_BIND = 1 };
 /* An address of --connect/--bind tcp:ADDR:PORT; port 0 is any port. (unix:PATH becomes a node's rights.) */
 struct cw_addr {
 	uint32_t op;
-	uint16_t family; /* 2 = AF_INET, 10 = AF_INET6 */
-	uint16_t port;   /* host order */
+	uint16_t family;  /* 2 = AF_INET, 10 = AF_INET6 */
+	uint16_t port;    /* host order */
 	uint8_t addr[16]; /* network order; AF_INET uses the first 4 */
 };
 
@@ -122,10 +122,10 @@ struct cw_image_header {
 	uint8_t sha256[32];   /* of all bytes behind the header */
 	uint8_t table[32];    /* sha256 of the syscall table that the program was generated from */
 	struct cw_section strings, nodes, globs, insns, relocs, envs, addrs;
-	uint32_t net;         /* enum cw_net */
-	uint32_t violation;   /* enum cw_violation */
-	uint32_t violation_errno; /* 0: as the contract says */
-	uint32_t allow;       /* enum cw_allow */
+	uint32_t net;                    /* enum cw_net */
+	uint32_t violation;              /* enum cw_violation */
+	uint32_t violation_errno;        /* 0: as the contract says */
+	uint32_t allow;                  /* enum cw_allow */
 	uint64_t limits[CW_LIMIT_COUNT]; /* UINT64_MAX: not set. seconds, bytes, count, count, bytes */
 };
 

@@ -38,7 +38,8 @@ void cw_rw_mkdir(struct cw_ctx *c)
 	const uint64_t *a = c->call.arg;
 	bool at = c->call.nr == 258;
 
-	if (!new_name(c, 0, at ? (int)(uint32_t)a[0] : K_AT_FDCWD, (struct tptr){at ? a[1] : a[0]}, CW_RIGHT_MKDIRAT, true))
+	if (!new_name(c, 0, at ? (int)(uint32_t)a[0] : K_AT_FDCWD, (struct tptr){at ? a[1] : a[0]}, CW_RIGHT_MKDIRAT,
+	              true))
 		return;
 	cw_perform(c, CW_OP_MKDIR);
 	c->plan.arg[0] = (uint32_t)(at ? a[2] : a[1]);
@@ -81,7 +82,8 @@ void cw_rw_symlink(struct cw_ctx *c)
 
 	if (len <= 0)
 		return cw_fail(c, len ? -len : ENOENT);
-	if (!new_name(c, 0, at ? (int)(uint32_t)a[1] : K_AT_FDCWD, (struct tptr){at ? a[2] : a[1]}, CW_RIGHT_SYMLINKAT, false))
+	if (!new_name(c, 0, at ? (int)(uint32_t)a[1] : K_AT_FDCWD, (struct tptr){at ? a[2] : a[1]}, CW_RIGHT_SYMLINKAT,
+	              false))
 		return;
 	cw_perform(c, CW_OP_SYMLINK);
 	c->plan.bytes = c->path2;
@@ -111,7 +113,8 @@ void cw_rw_unlink(struct cw_ctx *c)
 
 	if (flags & ~(uint64_t)(K_AT_REMOVEDIR))
 		return cw_fail(c, EINVAL);
-	int err = cw_locate(c, 0, at ? (int)(uint32_t)a[0] : K_AT_FDCWD, (struct tptr){at ? a[1] : a[0]}, CW_WALK_NOFOLLOW, false);
+	int err = cw_locate(c, 0, at ? (int)(uint32_t)a[0] : K_AT_FDCWD, (struct tptr){at ? a[1] : a[0]},
+	                    CW_WALK_NOFOLLOW, false);
 	int dot = err ? 0 : dots(c->path);
 
 	if (!err && p->kind == CW_PLACE_HOST && p->fd < 0)
@@ -174,8 +177,8 @@ static bool movable(struct cw_ctx *c, int which, uint64_t needs)
 	struct cw_place *p = &c->place[which];
 	int err = cw_need(c, which, needs);
 
-	if (!err && (fixed(p) || holds_rules(c, p) ||
-		     (p->root && p->exact && c->image->nodes[p->node].kind != CW_NODE_NAME))) {
+	if (!err &&
+	    (fixed(p) || holds_rules(c, p) || (p->root && p->exact && c->image->nodes[p->node].kind != CW_NODE_NAME))) {
 		c->rec.kind = CW_KIND_RIGHT_MISSING;
 		err = -EACCES;
 	}
@@ -197,11 +200,13 @@ void cw_rw_rename(struct cw_ctx *c)
 		return cw_fail(c, EINVAL);
 	if (flags & K_RENAME_WHITEOUT)
 		return cw_refuse(c, CW_KIND_SYSCALL, EPERM); /* leaves a device node behind */
-	int err = cw_locate(c, 0, at ? (int)(uint32_t)a[0] : K_AT_FDCWD, (struct tptr){a[at ? 1 : 0]}, CW_WALK_NOFOLLOW | CW_WALK_CREATE, false);
+	int err = cw_locate(c, 0, at ? (int)(uint32_t)a[0] : K_AT_FDCWD, (struct tptr){a[at ? 1 : 0]},
+	                    CW_WALK_NOFOLLOW | CW_WALK_CREATE, false);
 	int dot = err ? 0 : dots(c->path);
 
 	if (!err)
-		err = cw_locate(c, 1, at ? (int)(uint32_t)a[2] : K_AT_FDCWD, (struct tptr){a[at ? 3 : 1]}, CW_WALK_NOFOLLOW | CW_WALK_CREATE, false);
+		err = cw_locate(c, 1, at ? (int)(uint32_t)a[2] : K_AT_FDCWD, (struct tptr){a[at ? 3 : 1]},
+		                CW_WALK_NOFOLLOW | CW_WALK_CREATE, false);
 	if (!err)
 		dot |= dots(c->path2);
 	if (!err && dot)
@@ -238,7 +243,7 @@ void cw_rw_link(struct cw_ctx *c)
 	if (flags & ~(uint64_t)(K_AT_SYMLINK_FOLLOW | K_AT_EMPTY_PATH))
 		return cw_fail(c, EINVAL);
 	int err = cw_locate(c, 0, at ? (int)(uint32_t)a[0] : K_AT_FDCWD, (struct tptr){a[at ? 1 : 0]},
-			    flags & K_AT_SYMLINK_FOLLOW ? 0 : CW_WALK_NOFOLLOW, flags & K_AT_EMPTY_PATH);
+	                    flags & K_AT_SYMLINK_FOLLOW ? 0 : CW_WALK_NOFOLLOW, flags & K_AT_EMPTY_PATH);
 
 	if (!err && from->kind != CW_PLACE_HOST)
 		err = from->kind == CW_PLACE_PROC ? -EXDEV : -EPERM;
@@ -248,7 +253,8 @@ void cw_rw_link(struct cw_ctx *c)
 		c->rec.needs |= needs;
 		return cw_fail(c, -err);
 	}
-	if (!new_name(c, 1, at ? (int)(uint32_t)a[2] : K_AT_FDCWD, (struct tptr){a[at ? 3 : 1]}, CW_RIGHT_LINKAT_TARGET, false))
+	if (!new_name(c, 1, at ? (int)(uint32_t)a[2] : K_AT_FDCWD, (struct tptr){a[at ? 3 : 1]}, CW_RIGHT_LINKAT_TARGET,
+	              false))
 		return;
 	if (is_dir(from))
 		return cw_fail(c, EPERM);

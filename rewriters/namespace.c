@@ -214,7 +214,8 @@ uint32_t cw_textual(const struct cw_image *im, char *path, size_t size, bool nof
 
 			if ((nofollow && last) || ++links > CW_LINKS_MAX)
 				return CW_NONE;
-			size_t tail = cw_strlen(s) + 1, head = *link == '/' ? 0 : (size_t)(from - path), l = n->link.len;
+			size_t tail = cw_strlen(s) + 1, head = *link == '/' ? 0 : (size_t)(from - path),
+			       l = n->link.len;
 
 			if (head + l + tail > size)
 				return CW_NONE;

@@ -59,7 +59,8 @@ static int read_how(struct cw_ctx *c, struct k_open_how *how)
 	/* open(2) ignores unknown flags, openat2(2) has them refused; O_PATH goes with few */
 	if (how->flags & ~(uint64_t)K_O_VALID)
 		return -EINVAL;
-	if ((how->flags & K_O_PATH) && (how->flags & ~(uint64_t)(K_O_PATH | K_O_DIRECTORY | K_O_NOFOLLOW | K_O_CLOEXEC)))
+	if ((how->flags & K_O_PATH) &&
+	    (how->flags & ~(uint64_t)(K_O_PATH | K_O_DIRECTORY | K_O_NOFOLLOW | K_O_CLOEXEC)))
 		return -EINVAL;
 	if (!(how->flags & (K_O_CREAT | K_O_TMPFILE_BIT)) ? how->mode != 0 : (how->mode & ~UINT64_C(07777)) != 0)
 		return -EINVAL;
@@ -103,7 +104,8 @@ static int capability_form(struct cw_ctx *c, int dirfd, struct tptr path, uint64
 
 	if (cap < 0)
 		return 0;
-	uint64_t how = c->ops->publish_how(c, needs & (CW_RIGHT_WRITE | CW_RIGHT_CREATE | CW_RIGHT_FTRUNCATE), flags, mode);
+	uint64_t how =
+		c->ops->publish_how(c, needs & (CW_RIGHT_WRITE | CW_RIGHT_CREATE | CW_RIGHT_FTRUNCATE), flags, mode);
 
 	if (!how)
 		return 0;
@@ -143,7 +145,8 @@ static void decide(struct cw_ctx *c, struct cw_place *p, uint64_t flags, uint64_
 		} else if ((p->mode & K_S_IFMT) == K_S_IFLNK && !(flags & K_O_PATH)) {
 			return cw_fail(c, flags & K_O_DIRECTORY ? ENOTDIR : ELOOP);
 		} else if ((p->mode & K_S_IFMT) == K_S_IFDIR) {
-			if ((flags & (K_O_CREAT | K_O_ACCMODE | K_O_TRUNC)) && !(flags & K_O_TMPFILE_BIT) && !(flags & K_O_PATH))
+			if ((flags & (K_O_CREAT | K_O_ACCMODE | K_O_TRUNC)) && !(flags & K_O_TMPFILE_BIT) &&
+			    !(flags & K_O_PATH))
 				return cw_fail(c, EISDIR);
 		} else if (flags & K_O_DIRECTORY) {
 			return cw_fail(c, ENOTDIR);
@@ -155,9 +158,10 @@ static void decide(struct cw_ctx *c, struct cw_place *p, uint64_t flags, uint64_
 		return;
 	}
 	cw_perform(c, (p->mode & K_S_IFMT) == K_S_IFDIR && !(flags & K_O_TMPFILE_BIT) &&
-				      (p->kind == CW_PLACE_PROC ? p->proc == CW_PROC_DIR : p->fd >= 0 || p->kind == CW_PLACE_VIRTUAL) ?
-			      CW_OP_LIST :
-			      CW_OP_OPEN);
+	                              (p->kind == CW_PLACE_PROC ? p->proc == CW_PROC_DIR
+	                                                        : p->fd >= 0 || p->kind == CW_PLACE_VIRTUAL)
+	                      ? CW_OP_LIST
+	                      : CW_OP_OPEN);
 	c->plan.arg[0] = flags;
 	c->plan.arg[1] = mode;
 }

@@ -10,10 +10,10 @@
 #define CAPWRAP_PAD_H
 
 #define CW_PAD_BASE 0x7f000000
-#define CW_PAD_SIZE 0x440000   /* the sealed memfd */
+#define CW_PAD_SIZE 0x440000     /* the sealed memfd */
 #define CW_PAD_RESULT 0x7f440000 /* the result slots: a second memfd, which the target may write */
 #define CW_PAD_RESULT_SIZE 0x8000
-#define CW_PAD_END 0x7f448000  /* the protected range is [BASE, END) */
+#define CW_PAD_END 0x7f448000 /* the protected range is [BASE, END) */
 
 #define CW_PAD_STUB 0x7f000000 /* code */
 #define CW_PAD_STUB_SIZE 0x2000

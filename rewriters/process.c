@@ -5,10 +5,11 @@
 
 static void outsider(struct cw_ctx *c)
 {
-	cw_refuse(c, c->call.nr == 62 || c->call.nr == 200 || c->call.nr == 234 || c->call.nr == 129 || c->call.nr == 297 ?
-			     CW_KIND_SIGNAL :
-			     CW_KIND_PROCESS,
-		  ESRCH);
+	cw_refuse(c,
+	          c->call.nr == 62 || c->call.nr == 200 || c->call.nr == 234 || c->call.nr == 129 || c->call.nr == 297
+	                  ? CW_KIND_SIGNAL
+	                  : CW_KIND_PROCESS,
+	          ESRCH);
 }
 
 /* A traced pid is not reused while its tracer withholds reaping (SOUNDNESS rule 18): the call itself may follow. */
@@ -23,7 +24,7 @@ void cw_rw_pid(struct cw_ctx *c)
 		return outsider(c);
 	if (two && !c->ops->member(c, second))
 		return outsider(c);
-	if (c->call.nr == 109 && second > 0 && second != pid && !c->ops->member_group(c, second))
+	if (c->call.nr == 109 && second > 0 && second != (pid ? pid : c->call.tgid) && !c->ops->member_group(c, second))
 		return cw_refuse(c, CW_KIND_PROCESS, EPERM); /* setpgid into a foreign group: setpgid(2) */
 	cw_pass(c);
 }
@@ -204,5 +205,11 @@ void cw_rw_fcntl(struct cw_ctx *c)
 /* FS_IOC_SETFLAGS, FS_IOC_FSSETXATTR: nothing that may not also be refused by a file system. */
 void cw_rw_ioctl(struct cw_ctx *c)
 {
+	static const char hex[] = "0123456789abcdef";
+
+	cw_copy(c->rec.extra, "ioctl:0x", 8);
+	for (int i = 0; i < 8; i++)
+		c->rec.extra[8 + i] = hex[c->call.arg[1] >> (28 - 4 * i) & 15];
+	c->rec.extra[16] = 0;
 	cw_refuse(c, CW_KIND_SYSCALL, ENOTTY);
 }

@@ -575,8 +575,8 @@ int cw_need(struct cw_ctx *c, int which, uint64_t rights)
 		c->rec.grant = p->grant;
 	if ((p->rights & rights) == rights)
 		return 0;
-	if (p->kind == CW_PLACE_VIRTUAL && !(rights & ~(CW_RIGHT_LOOKUP | CW_RIGHT_FSTAT | CW_RIGHT_READ | CW_RIGHT_FCHDIR |
-							    CW_RIGHT_FSTATFS | CW_RIGHT_SEEK)))
+	if (p->kind == CW_PLACE_VIRTUAL && !(rights & ~(CW_RIGHT_LOOKUP | CW_RIGHT_FSTAT | CW_RIGHT_READ |
+	                                                CW_RIGHT_FCHDIR | CW_RIGHT_FSTATFS | CW_RIGHT_SEEK)))
 		return 0;
 	c->rec.kind = CW_KIND_RIGHT_MISSING;
 	return -EACCES;

@@ -58,27 +58,27 @@ enum cw_place_kind {
 
 /* What stands at a path of /proc (procfs.c of the host decides; rewriters only carry it). */
 enum cw_proc_kind {
-	CW_PROC_FILE,      /* a file of procfs itself, opened by the host */
-	CW_PROC_DIR,       /* a directory with a made listing */
-	CW_PROC_REAL_DIR,  /* a directory of procfs that may be listed as it is */
-	CW_PROC_TEXT,      /* a link with made text (self, thread-self, cwd, exe, root) */
-	CW_PROC_FD,        /* a link to an open file of a process of the target */
-	CW_PROC_MADE,      /* a file with made content (mounts, mountinfo, mountstats) */
+	CW_PROC_FILE,     /* a file of procfs itself, opened by the host */
+	CW_PROC_DIR,      /* a directory with a made listing */
+	CW_PROC_REAL_DIR, /* a directory of procfs that may be listed as it is */
+	CW_PROC_TEXT,     /* a link with made text (self, thread-self, cwd, exe, root) */
+	CW_PROC_FD,       /* a link to an open file of a process of the target */
+	CW_PROC_MADE,     /* a file with made content (mounts, mountinfo, mountstats) */
 };
 
 /* Where a path leads. fds are the host's own O_PATH descriptors; cw_place_drop gives them back. */
 struct cw_place {
 	enum cw_place_kind kind;
-	uint32_t node;    /* deepest node of the trie on the way; exactly this place if `exact` */
+	uint32_t node; /* deepest node of the trie on the way; exactly this place if `exact` */
 	bool exact;
-	uint32_t grant;   /* the node whose rule decides, or CW_NONE */
-	uint64_t rights;  /* what it permits */
-	int parent;       /* the directory that holds `name`, or -1 (the root of a grant, or nothing of the host) */
-	int fd;           /* the thing itself, or -1 where it does not exist */
-	uint32_t mode;    /* st_mode, where fd >= 0 */
+	uint32_t grant;  /* the node whose rule decides, or CW_NONE */
+	uint64_t rights; /* what it permits */
+	int parent;      /* the directory that holds `name`, or -1 (the root of a grant, or nothing of the host) */
+	int fd;          /* the thing itself, or -1 where it does not exist */
+	uint32_t mode;   /* st_mode, where fd >= 0 */
 	uint64_t dev, ino;
-	bool slash;       /* the path ended in '/': must be a directory */
-	bool root;        /* the root of a grant: cannot be renamed or removed */
+	bool slash; /* the path ended in '/': must be a directory */
+	bool root;  /* the root of a grant: cannot be renamed or removed */
 	enum cw_proc_kind proc;
 	int proc_pid, proc_tid, proc_fd;
 	uint32_t proc_entry;
@@ -95,35 +95,35 @@ enum cw_plan_kind {
 };
 
 enum cw_op {
-	CW_OP_RESULT,   /* answer `ret` */
-	CW_OP_BYTES,    /* write bytes[0..len) to `to`, answer `ret` */
-	CW_OP_STAT,     /* fd -> struct stat at `to` */
-	CW_OP_STATX,    /* fd -> struct statx at `to`, arg[0] flags, arg[1] mask */
-	CW_OP_READLINK, /* fd -> text at `to`, arg[0] size */
-	CW_OP_ACCESS,   /* fd, arg[0] mode, arg[1] AT_EACCESS or 0 */
-	CW_OP_STATFS,   /* fd -> struct statfs at `to` */
-	CW_OP_UNLINK,   /* parent/name, arg[0] flags */
-	CW_OP_MKDIR,    /* parent/name, arg[0] mode */
-	CW_OP_MKNOD,    /* parent/name, arg[0] mode, arg[1] dev */
-	CW_OP_SYMLINK,  /* bytes (text) -> parent/name */
-	CW_OP_LINK,     /* place 0 -> place 1 */
-	CW_OP_RENAME,   /* place 0 -> place 1, arg[0] flags */
-	CW_OP_CHMOD,    /* fd, arg[0] mode */
-	CW_OP_CHOWN,    /* fd, arg[0] uid, arg[1] gid */
-	CW_OP_UTIME,    /* fd, times[2] (arg[0]: 0 = now) */
-	CW_OP_TRUNCATE, /* fd, arg[0] length */
+	CW_OP_RESULT,       /* answer `ret` */
+	CW_OP_BYTES,        /* write bytes[0..len) to `to`, answer `ret` */
+	CW_OP_STAT,         /* fd -> struct stat at `to` */
+	CW_OP_STATX,        /* fd -> struct statx at `to`, arg[0] flags, arg[1] mask */
+	CW_OP_READLINK,     /* fd -> text at `to`, arg[0] size */
+	CW_OP_ACCESS,       /* fd, arg[0] mode, arg[1] AT_EACCESS or 0 */
+	CW_OP_STATFS,       /* fd -> struct statfs at `to` */
+	CW_OP_UNLINK,       /* parent/name, arg[0] flags */
+	CW_OP_MKDIR,        /* parent/name, arg[0] mode */
+	CW_OP_MKNOD,        /* parent/name, arg[0] mode, arg[1] dev */
+	CW_OP_SYMLINK,      /* bytes (text) -> parent/name */
+	CW_OP_LINK,         /* place 0 -> place 1 */
+	CW_OP_RENAME,       /* place 0 -> place 1, arg[0] flags */
+	CW_OP_CHMOD,        /* fd, arg[0] mode */
+	CW_OP_CHOWN,        /* fd, arg[0] uid, arg[1] gid */
+	CW_OP_UTIME,        /* fd, times[2] (arg[0]: 0 = now) */
+	CW_OP_TRUNCATE,     /* fd, arg[0] length */
 	CW_OP_XATTR_SET,    /* fd, bytes (name), value at `to`, arg[0] size, arg[1] flags */
 	CW_OP_XATTR_GET,    /* fd, bytes (name), value to `to`, arg[0] size */
 	CW_OP_XATTR_LIST,   /* fd, list to `to`, arg[0] size */
 	CW_OP_XATTR_REMOVE, /* fd, bytes (name) */
-	CW_OP_OPEN,     /* place 0, arg[0] flags, arg[1] mode; delivered */
-	CW_OP_LIST,     /* place 0: a directory that the launcher makes; delivered, arg[0] flags */
-	CW_OP_CHDIR,    /* place 0; delivered, then fchdir by the target */
-	CW_OP_WATCH,    /* place 0; delivered, then inotify_add_watch(arg[0], "/proc/self/fd/N", arg[1]) */
-	CW_OP_CONNECT,  /* place 0; delivered, then connect(arg[0], "/proc/self/fd/N") */
-	CW_OP_DELIVER,  /* place 0's fd, opened by the host, as it is; arg[0] O_CLOEXEC or 0 */
-	CW_OP_LOOPBACK, /* connect(arg[0], bytes) on the target's socket, if a socket of the target listens there */
-	CW_OP_LISTEN,   /* listen(arg[0], arg[1]) on the target's socket, unless it is an inet one */
+	CW_OP_OPEN,         /* place 0, arg[0] flags, arg[1] mode; delivered */
+	CW_OP_LIST,         /* place 0: a directory that the launcher makes; delivered, arg[0] flags */
+	CW_OP_CHDIR,        /* place 0; delivered, then fchdir by the target */
+	CW_OP_WATCH,        /* place 0; delivered, then inotify_add_watch(arg[0], "/proc/self/fd/N", arg[1]) */
+	CW_OP_CONNECT,      /* place 0; delivered, then connect(arg[0], "/proc/self/fd/N") */
+	CW_OP_DELIVER,      /* place 0's fd, opened by the host, as it is; arg[0] O_CLOEXEC or 0 */
+	CW_OP_LOOPBACK,     /* connect(arg[0], bytes) on the target's socket, if a socket of the target listens there */
+	CW_OP_LISTEN,       /* listen(arg[0], arg[1]) on the target's socket, unless it is an inet one */
 };
 
 /* What an exec was planned to run; compared with what the kernel mapped. */
@@ -139,9 +139,9 @@ struct cw_plan {
 	/* REWRITE: */
 	int nr;
 	uint64_t arg[6];
-	int slot_arg;       /* which argument points to the thread's slot (bytes), or -1 */
-	bool retry;         /* EXDEV, EAGAIN and EMFILE come back for a second try */
-	struct tptr count;  /* sendmmsg: where the result goes, the call itself then answers 1; 0 elsewhere */
+	int slot_arg;      /* which argument points to the thread's slot (bytes), or -1 */
+	bool retry;        /* EXDEV, EAGAIN and EMFILE come back for a second try */
+	struct tptr count; /* sendmmsg: where the result goes, the call itself then answers 1; 0 elsewhere */
 	/* PERFORM: */
 	enum cw_op op;
 	struct tptr to;
@@ -164,20 +164,23 @@ struct cw_ops {
 	int (*hold_fd)(struct cw_ctx *c, int fd);
 	/* where a held file lies in the namespace; -ENOENT outside; CW_HOLD_* for what has no path */
 	int (*held_path)(struct cw_ctx *c, int held, char *dst, size_t size);
-	int (*fd_flags)(struct cw_ctx *c, int fd);             /* F_GETFL of the target's fd */
-	int (*node_dir)(struct cw_ctx *c, uint32_t node);      /* host O_PATH of a DIR or PRIVATE node (not to be closed) */
-	int (*name_dir)(struct cw_ctx *c, uint32_t node);      /* opened directory that holds a NAME's or LINK's name */
-	int (*cap_fd)(struct cw_ctx *c, uint32_t node);        /* number of the capability in the target, or -ENOENT */
+	int (*fd_flags)(struct cw_ctx *c, int fd);        /* F_GETFL of the target's fd */
+	int (*node_dir)(struct cw_ctx *c, uint32_t node); /* host O_PATH of a DIR or PRIVATE node (not to be closed) */
+	int (*name_dir)(struct cw_ctx *c, uint32_t node); /* opened directory that holds a NAME's or LINK's name */
+	int (*cap_fd)(struct cw_ctx *c, uint32_t node);   /* number of the capability in the target, or -ENOENT */
 	int (*open)(struct cw_ctx *c, int dir, const char *path, uint64_t flags, uint64_t resolve);
 	int (*stat)(struct cw_ctx *c, int fd, uint32_t *mode, uint64_t *dev, uint64_t *ino);
 	int (*readlink)(struct cw_ctx *c, int fd, char *dst, size_t size);
 	int (*pread)(struct cw_ctx *c, int fd, void *dst, size_t n, uint64_t off); /* of a held O_PATH file */
 	int (*access)(struct cw_ctx *c, int fd, int mode);
 	void (*close)(struct cw_ctx *c, int fd);
-	bool (*special_dev)(struct cw_ctx *c, uint64_t dev);   /* procfs, sysfs and kin: not part of a grant that holds their mount point */
-	uint64_t (*publish_how)(struct cw_ctx *c, bool writable, uint64_t flags, uint64_t mode); /* slot address, 0: full */
-	uint64_t (*publish_addr)(struct cw_ctx *c, uint64_t region, const void *addr, size_t len); /* slot address, 0: full */
-	bool (*member)(struct cw_ctx *c, int pid);             /* a process or thread of the target */
+	bool (*special_dev)(struct cw_ctx *c,
+	                    uint64_t dev); /* procfs, sysfs and kin: not part of a grant that holds their mount point */
+	uint64_t (*publish_how)(struct cw_ctx *c, bool writable, uint64_t flags,
+	                        uint64_t mode); /* slot address, 0: full */
+	uint64_t (*publish_addr)(struct cw_ctx *c, uint64_t region, const void *addr,
+	                         size_t len);      /* slot address, 0: full */
+	bool (*member)(struct cw_ctx *c, int pid); /* a process or thread of the target */
 	bool (*member_group)(struct cw_ctx *c, int pgid);
 	/* the place beneath /proc that `text` names: 0 final, 1: `text` was replaced by a link's text, or -errno */
 	int (*proc)(struct cw_ctx *c, struct cw_place *p, char *text, size_t size, bool nofollow);
@@ -187,23 +190,23 @@ struct cw_ops {
 };
 
 enum cw_fact {
-	CW_FACT_CAP_BASE, /* first number of the capability range */
-	CW_FACT_SCOPED,   /* Landlock keeps signals and abstract sockets inside the target */
+	CW_FACT_CAP_BASE,  /* first number of the capability range */
+	CW_FACT_SCOPED,    /* Landlock keeps signals and abstract sockets inside the target */
 	CW_FACT_MAKE_SOCK, /* Landlock holds bind to the writable grants */
-	CW_FACT_THREADS,  /* live threads of the target */
+	CW_FACT_THREADS,   /* live threads of the target */
 };
 
 /* Host services: arg in, result >= 0 or -errno. */
 enum cw_service {
-	CW_SERVICE_CREDS,      /* the calling process changes its credentials */
-	CW_SERVICE_RLIMIT,     /* pid, resource, set?; ctx->scratch64: {soft, hard} to set or as the target sees them */
-	CW_SERVICE_DUMPABLE,   /* set?, value: answered from a book, since the engine must be able to read the target */
-	CW_SERVICE_CAPGET,     /* pid; ctx->scratch64[0..2]: the sets as struct __user_cap_data_struct[2] lays them out */
-	CW_SERVICE_IPC_GET,    /* kind (0 shm, 1 sem, 2 msg), key, size or count, flags: an object that the target made */
-	CW_SERVICE_IPC_OWN,    /* kind, id: 1 if the target made it, else 0 */
-	CW_SERVICE_IPC_GONE,   /* kind, id: removed */
-	CW_SERVICE_MQ_OPEN,    /* flags, mode, attr?; ctx->path the name, ctx->bytes the attributes: an fd of the host */
-	CW_SERVICE_MQ_UNLINK,  /* ctx->path the name */
+	CW_SERVICE_CREDS,    /* the calling process changes its credentials */
+	CW_SERVICE_RLIMIT,   /* pid, resource, set?; ctx->scratch64: {soft, hard} to set or as the target sees them */
+	CW_SERVICE_DUMPABLE, /* set?, value: answered from a book, since the engine must be able to read the target */
+	CW_SERVICE_CAPGET,   /* pid; ctx->scratch64[0..2]: the sets as struct __user_cap_data_struct[2] lays them out */
+	CW_SERVICE_IPC_GET,  /* kind (0 shm, 1 sem, 2 msg), key, size or count, flags: an object that the target made */
+	CW_SERVICE_IPC_OWN,  /* kind, id: 1 if the target made it, else 0 */
+	CW_SERVICE_IPC_GONE, /* kind, id: removed */
+	CW_SERVICE_MQ_OPEN,  /* flags, mode, attr?; ctx->path the name, ctx->bytes the attributes: an fd of the host */
+	CW_SERVICE_MQ_UNLINK, /* ctx->path the name */
 };
 
 struct cw_record {
@@ -224,7 +227,7 @@ struct cw_ctx {
 	struct cw_place place[2];
 	struct cw_record rec;
 	struct cw_exec exec;
-	char path[CW_PATH_MAX];  /* the path argument as it was copied */
+	char path[CW_PATH_MAX]; /* the path argument as it was copied */
 	char path2[CW_PATH_MAX];
 	char base[CW_PATH_MAX];  /* the directory that it is relative to */
 	char text[CW_TEXT_MAX];  /* the walk's remaining text */
@@ -243,7 +246,7 @@ uint32_t cw_child(const struct cw_image *im, uint32_t node, const char *name, si
 int cw_node_path(const struct cw_image *im, uint32_t node, char *dst, size_t size);        /* length or -ENAMETOOLONG */
 bool cw_glob_match(const char *pattern, const char *path);
 bool cw_denied_by_glob(const struct cw_image *im, const char *path);
-int cw_join(char *dst, size_t size, const char *base, const char *path);                    /* length or -ENAMETOOLONG */
+int cw_join(char *dst, size_t size, const char *base, const char *path); /* length or -ENAMETOOLONG */
 /* The capability that a path leads to by its text alone, and the rest beneath it; CW_NONE where that takes a walk. */
 uint32_t cw_textual(const struct cw_image *im, char *path, size_t size, bool nofollow, const char **rest);
 
@@ -257,11 +260,12 @@ void cw_place_drop(struct cw_ctx *c, struct cw_place *p);
 /* base directory and path argument -> place; reads both from the target. AT_EMPTY_PATH where `empty` is true. */
 int cw_locate(struct cw_ctx *c, int which, int dirfd, struct tptr path, unsigned flags, bool empty);
 int cw_need(struct cw_ctx *c, int which, uint64_t rights); /* 0, or refuses with EACCES */
-int cw_locate_fd(struct cw_ctx *c, int which, int fd, uint64_t needs); /* the file behind an fd, rights of where it lies */
+int cw_locate_fd(struct cw_ctx *c, int which, int fd,
+                 uint64_t needs); /* the file behind an fd, rights of where it lies */
 
 /* plans */
-void cw_refuse(struct cw_ctx *c, enum cw_event_kind kind, int err);   /* a refusal, recorded */
-void cw_fail(struct cw_ctx *c, int err);                              /* the true errno */
+void cw_refuse(struct cw_ctx *c, enum cw_event_kind kind, int err); /* a refusal, recorded */
+void cw_fail(struct cw_ctx *c, int err);                            /* the true errno */
 void cw_perform(struct cw_ctx *c, enum cw_op op);
 void cw_pass(struct cw_ctx *c);
 void cw_answer(struct cw_ctx *c, int64_t ret);

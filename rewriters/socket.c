@@ -15,6 +15,24 @@ struct copy {
 	uint32_t family;
 };
 
+/* The errors of the descriptor come before those of the address. */
+static bool is_socket(struct cw_ctx *c)
+{
+	uint32_t mode = 0;
+	uint64_t dev, ino;
+	int held = c->ops->hold_fd(c, (int)(uint32_t)c->call.arg[0]), err = held;
+
+	if (held >= 0) {
+		err = c->ops->stat(c, held, &mode, &dev, &ino);
+		c->ops->close(c, held);
+	}
+	if (err >= 0 && (mode & K_S_IFMT) != K_S_IFSOCK)
+		err = -ENOTSOCK;
+	if (err < 0)
+		cw_fail(c, -err);
+	return err >= 0;
+}
+
 static uint32_t port_of(const struct copy *s)
 {
 	return (uint32_t)s->b[2] << 8 | s->b[3];
@@ -213,6 +231,9 @@ void cw_rw_connect(struct cw_ctx *c)
 	const uint64_t *a = c->call.arg;
 	struct copy s;
 	uint64_t addr, len;
+
+	if (!is_socket(c))
+		return;
 	int err = take(c, &s, a[1], a[2]);
 
 	if (err)
@@ -226,6 +247,9 @@ void cw_rw_bind(struct cw_ctx *c)
 	const uint64_t *a = c->call.arg;
 	struct copy s;
 	uint64_t addr = 0, len = UN_MAX;
+
+	if (!is_socket(c))
+		return;
 	int err = take(c, &s, a[1], a[2]);
 
 	if (err)
@@ -282,6 +306,9 @@ void cw_rw_sendto(struct cw_ctx *c)
 	const uint64_t *a = c->call.arg;
 	struct copy s;
 	uint64_t addr, len;
+
+	if (!is_socket(c))
+		return;
 	int err = take(c, &s, a[4], a[5]);
 
 	if (err)
@@ -332,6 +359,8 @@ void cw_rw_sendmmsg(struct cw_ctx *c)
 
 void cw_rw_listen(struct cw_ctx *c)
 {
+	if (!is_socket(c))
+		return;
 	cw_perform(c, CW_OP_LISTEN);
 	c->plan.arg[0] = (uint32_t)c->call.arg[0];
 	c->plan.arg[1] = (uint32_t)c->call.arg[1];

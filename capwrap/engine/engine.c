@@ -108,7 +108,8 @@ static int check_features(struct cw_engine *e)
 	if (f->openat2 < 0)
 		return cw_failed(e, "this kernel has no openat2(2): Linux 5.14 or later is needed");
 	if (!f->seccomp_trace || !f->seccomp_user_notif)
-		return cw_failed(e, "this kernel or container offers no seccomp filters with RET_TRACE and a listener: see capwrap doctor");
+		return cw_failed(e, "this kernel or container offers no seccomp filters with RET_TRACE and a listener: "
+		                    "see capwrap doctor");
 	return 0;
 }
 
@@ -123,8 +124,9 @@ static void reduce_root(struct cw_engine *e)
 	e->privileged = d[0].permitted & (1u << CAP_SETUID);
 	if (!e->privileged)
 		return;
-	d[0].effective = d[0].permitted & (1u << CAP_CHOWN | 1u << CAP_DAC_OVERRIDE | 1u << CAP_FOWNER | 1u << CAP_FSETID | 1u << CAP_SETUID |
-					   1u << CAP_SETGID | 1u << CAP_SYS_PTRACE | 1u << CAP_KILL | 1u << CAP_SYS_RESOURCE);
+	d[0].effective = d[0].permitted & (1u << CAP_CHOWN | 1u << CAP_DAC_OVERRIDE | 1u << CAP_FOWNER |
+	                                   1u << CAP_FSETID | 1u << CAP_SETUID | 1u << CAP_SETGID |
+	                                   1u << CAP_SYS_PTRACE | 1u << CAP_KILL | 1u << CAP_SYS_RESOURCE);
 	d[1].effective = 0;
 	(void)syscall(SYS_capset, &h, d);
 }
@@ -219,12 +221,14 @@ int cw_image_check(const void *image, size_t size, char *message, size_t message
 	uint8_t digest[32];
 
 	if (!cw_image_open(&im, image, size, &why)) {
-		snprintf(message, message_size, "the policy image cannot be used: %s. Compile it again with capwrap compile", why);
+		snprintf(message, message_size,
+		         "the policy image cannot be used: %s. Compile it again with capwrap compile", why);
 		return -1;
 	}
 	cw_sha256((const uint8_t *)image + sizeof(*im.h), size - sizeof(*im.h), digest);
 	if (memcmp(digest, im.h->sha256, 32)) {
-		snprintf(message, message_size, "the policy image is corrupt (its digest is wrong). Compile it again with capwrap compile");
+		snprintf(message, message_size,
+		         "the policy image is corrupt (its digest is wrong). Compile it again with capwrap compile");
 		return -1;
 	}
 	return 0;

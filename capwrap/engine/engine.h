@@ -11,7 +11,8 @@ enum cw_run_flags {
 	CW_RUN_RECORD_ACCESS = 1u << 0, /* emit ACCESS and PROCESS records, not only refusals */
 	CW_RUN_LINGER = 1u << 1,        /* wait for what COMMAND left behind instead of killing it */
 	CW_RUN_BEST_EFFORT = 1u << 2,   /* start even where the kernel gives less than the policy needs */
-	CW_RUN_FOREGROUND = 1u << 3,    /* own the process's signals: forward TERM and HUP, stop and continue with COMMAND */
+	CW_RUN_FOREGROUND =
+		1u << 3, /* own the process's signals: forward TERM and HUP, stop and continue with COMMAND */
 };
 
 struct cw_run {
@@ -25,22 +26,24 @@ struct cw_run {
 	int stdio[3];            /* fds for 0, 1 and 2 of COMMAND; -1: the caller's own */
 	const int *pass_fds;     /* further fds that COMMAND inherits under their numbers */
 	size_t n_pass_fds;
-	int (*sink)(void *ctx, const void *batch, size_t size); /* whole records; nonzero: could not be kept; may be NULL */
+	int (*sink)(void *ctx, const void *batch,
+	            size_t size); /* whole records; nonzero: could not be kept; may be NULL */
 	void *sink_ctx;
-	void (*started)(void *ctx, int pid); /* COMMAND's pid, once; may be NULL */
+	void (*started)(void *ctx, int pid); /* COMMAND has been executed: its pid, once; may be NULL */
 };
 
 struct cw_result {
-	int failed;          /* capwrap itself failed: `message` says what and the remedy */
-	int exec_errno;      /* COMMAND could not be started: ENOENT, EACCES, ...; else 0 */
-	int status;          /* COMMAND's wait status (waitpid(2)) */
+	int failed;     /* capwrap itself failed: `message` says what and the remedy */
+	int exec_errno; /* COMMAND could not be started: ENOENT, EACCES, ...; else 0 */
+	int status;     /* COMMAND's wait status (waitpid(2)) */
 	int timed_out;
 	uint64_t stops;      /* ptrace stops at a system call */
 	uint64_t deliveries; /* fds handed over through the listener */
 	uint64_t refusals, absent, accesses, processes;
-	uint64_t lost;       /* records that the sink did not take */
-	int incomplete;      /* something of the target went unobserved */
-	char landlock_coarse[512]; /* where Landlock is coarser than the policy, for the record's first line; "" if nowhere */
+	uint64_t lost;  /* records that the sink did not take */
+	int incomplete; /* something of the target went unobserved */
+	char landlock_coarse
+		[512]; /* where Landlock is coarser than the policy, for the record's first line; "" if nowhere */
 	char message[1024];
 };
 
@@ -52,22 +55,22 @@ int cw_signal(int sig);
 
 /* What this kernel and container offer; each field is a version, a flag or -errno. */
 struct cw_features {
-	int landlock_abi;         /* 0: none */
-	int seccomp_trace;        /* RET_TRACE available */
-	int seccomp_user_notif;   /* with ADDFD_SEND */
-	int ptrace;               /* PTRACE_SEIZE of a child works: 1, else -errno */
-	int yama_scope;           /* -1: no Yama */
-	int process_vm;           /* process_vm_readv of a traced child works: 1, else -errno */
-	int openat2;              /* 1, else -errno */
-	int mseal;                /* 1, else -errno */
-	int memfd_noexec_seal;    /* 1, else -errno */
-	int procmap_query;        /* 1, else -errno */
-	int fchmodat2;            /* 1, else -errno */
-	int setxattrat;           /* 1, else -errno */
-	int vdso_gadget;          /* the pad can be mapped without a further stop */
+	int landlock_abi;       /* 0: none */
+	int seccomp_trace;      /* RET_TRACE available */
+	int seccomp_user_notif; /* with ADDFD_SEND */
+	int ptrace;             /* PTRACE_SEIZE of a child works: 1, else -errno */
+	int yama_scope;         /* -1: no Yama */
+	int process_vm;         /* process_vm_readv of a traced child works: 1, else -errno */
+	int openat2;            /* 1, else -errno */
+	int mseal;              /* 1, else -errno */
+	int memfd_noexec_seal;  /* 1, else -errno */
+	int procmap_query;      /* 1, else -errno */
+	int fchmodat2;          /* 1, else -errno */
+	int setxattrat;         /* 1, else -errno */
+	int vdso_gadget;        /* the pad can be mapped without a further stop */
 	int cap_sys_ptrace;
-	int no_new_privs;         /* already set on us */
-	int seccomp_filters;      /* already on us */
+	int no_new_privs;    /* already set on us */
+	int seccomp_filters; /* already on us */
 	uint64_t nofile_soft, nofile_hard;
 	char release[65];
 };

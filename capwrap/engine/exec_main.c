@@ -37,8 +37,8 @@ static int show(void *ctx, const void *batch, size_t size)
 			continue;
 		char *line = NULL;
 
-		if (asprintf(&line, "%s %.*s%s%.*s: %s", cw_syscalls[v.nr].name, (int)v.len[0], path, v.len[3] ? " " : "", (int)v.len[3], extra,
-			     strerror((int)-v.result)) < 0)
+		if (asprintf(&line, "%s %.*s%s%.*s: %s", cw_syscalls[v.nr].name, (int)v.len[0], path,
+		             v.len[3] ? " " : "", (int)v.len[3], extra, strerror((int)-v.result)) < 0)
 			return -1;
 		bool known = false;
 
@@ -79,7 +79,9 @@ int main(int argc, char **argv)
 		fprintf(stderr, "capwrap: %s: %s\n", argv[1], strerror(errno));
 		return 125;
 	}
-	void *image = S_ISREG(st.st_mode) && st.st_size > 0 ? mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0) : MAP_FAILED;
+	void *image = S_ISREG(st.st_mode) && st.st_size > 0
+	                      ? mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0)
+	                      : MAP_FAILED;
 
 	if (image == MAP_FAILED) {
 		fprintf(stderr, "capwrap: %s: it is no policy image\n", argv[1]);
@@ -87,13 +89,13 @@ int main(int argc, char **argv)
 	}
 	close(fd);
 	struct cw_run run = {.image = image,
-			     .image_size = (size_t)st.st_size,
-			     .argv = (const char *const *)argv + 3,
-			     .envp = (const char *const *)environ,
-			     .flags = CW_RUN_FOREGROUND,
-			     .stdio = {-1, -1, -1},
-			     .sink = show,
-			     .sink_ctx = &s};
+	                     .image_size = (size_t)st.st_size,
+	                     .argv = (const char *const *)argv + 3,
+	                     .envp = (const char *const *)environ,
+	                     .flags = CW_RUN_FOREGROUND,
+	                     .stdio = {-1, -1, -1},
+	                     .sink = show,
+	                     .sink_ctx = &s};
 
 	cw_run(&run, &res);
 	for (int i = 0; i < s.n_seen; i++) {

@@ -20,7 +20,7 @@ struct procmap_query {
 	uint32_t dev_major, dev_minor, vma_name_size, build_id_size;
 	uint64_t vma_name_addr, build_id_addr;
 };
-#define PROCMAP_QUERY_IOCTL ((unsigned long)_IOWR(0x9f, 17, struct procmap_query))
+#define PROCMAP_QUERY_IOCTL ((unsigned long)_IOWR('f', 17, struct procmap_query))
 #define QUERY_COVERING_OR_NEXT 0x10
 
 struct mapping {

@@ -59,7 +59,8 @@ static int hash_hosts(struct cw_engine *e)
 			const struct cw_node *d = &e->im.nodes[n];
 			const char *h = has_host(d) ? host_of(e, n) : "";
 
-			if (!*h || ((d->flags & CW_NODE_IDENTITY) == 0) != pass || host_find(e, h, strlen(h)) != CW_NONE)
+			if (!*h || ((d->flags & CW_NODE_IDENTITY) == 0) != pass ||
+			    host_find(e, h, strlen(h)) != CW_NONE)
 				continue;
 			uint32_t i = hash_path(h, strlen(h));
 
@@ -122,7 +123,8 @@ int cw_reverse(struct cw_engine *e, const char *host, char *dst, size_t size)
 
 static int open_canonical(const char *path)
 {
-	struct open_how how = {.flags = O_PATH | O_DIRECTORY | O_CLOEXEC, .resolve = RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS};
+	struct open_how how = {.flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
+	                       .resolve = RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS};
 	int fd = (int)syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof(how));
 
 	return fd < 0 ? -errno : fd;
@@ -143,9 +145,9 @@ int cw_node_dir(struct cw_engine *e, uint32_t node)
 /* Mount points of file systems that are not files: what lies there belongs to no grant that merely holds the mount point. */
 static void find_special(struct cw_engine *e)
 {
-	static const char *const types[] = {"proc",    "sysfs",   "devtmpfs",   "devpts",     "cgroup",    "cgroup2",
-					    "tracefs", "debugfs", "securityfs", "configfs",   "bpf",       "mqueue",
-					    "pstore",  "efivarfs", "fusectl",   "binfmt_misc", "rpc_pipefs", "nsfs"};
+	static const char *const types[] = {"proc",    "sysfs",    "devtmpfs",   "devpts",      "cgroup",     "cgroup2",
+	                                    "tracefs", "debugfs",  "securityfs", "configfs",    "bpf",        "mqueue",
+	                                    "pstore",  "efivarfs", "fusectl",    "binfmt_misc", "rpc_pipefs", "nsfs"};
 	FILE *f = fopen("/proc/self/mountinfo", "re");
 	char line[4096];
 
@@ -211,8 +213,10 @@ int cw_grants_open(struct cw_engine *e)
 			int fd = cw_node_dir(e, i);
 
 			if (fd < 0)
-				return cw_failed(e, "cannot open the granted directory %s: %s. Was it removed or replaced since the policy was compiled?",
-						 host_of(e, i), strerror(-fd));
+				return cw_failed(e,
+				                 "cannot open the granted directory %s: %s. Was it removed or replaced "
+				                 "since the policy was compiled?",
+				                 host_of(e, i), strerror(-fd));
 		}
 	}
 	if (hash_hosts(e))

@@ -153,7 +153,8 @@ static int op_name_dir(struct cw_ctx *c, uint32_t node)
 	const struct cw_node *n = &e->im.nodes[node];
 	char dir[CW_PATH_MAX];
 	size_t len = n->host.len;
-	struct open_how how = {.flags = O_PATH | O_DIRECTORY | O_CLOEXEC, .resolve = RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS};
+	struct open_how how = {.flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
+	                       .resolve = RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS};
 
 	memcpy(dir, cw_str(&e->im, n->host), len + 1);
 	while (len > 1 && dir[len - 1] != '/')
@@ -308,7 +309,8 @@ static int op_exec_string(struct cw_ctx *c, const struct cw_place *p, const char
 		if (n < 0 || (size_t)n + strlen(p->name) + 2 > size)
 			return -ENAMETOOLONG;
 		dst[n] = 0;
-		bool same = own[0] == '/' && !strncmp(own, dst, (size_t)n) && own[n] == '/' && !strcmp(own + n + 1, p->name);
+		bool same = own[0] == '/' && !strncmp(own, dst, (size_t)n) && own[n] == '/' &&
+		            !strcmp(own + n + 1, p->name);
 
 		if (!same && own[0] != '/' && strcmp(own, p->name) == 0) {
 			char cwd[CW_PATH_MAX];
@@ -341,7 +343,8 @@ static int op_exec_string(struct cw_ctx *c, const struct cw_place *p, const char
 			snprintf(path, sizeof(path), "/proc/%d/cwd", c->call.tid);
 			dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 		}
-		bool same = (dir >= 0 || own[0] == '/') && !fstatat(dir, own, &st, 0) && st.st_dev == p->dev && st.st_ino == p->ino;
+		bool same = (dir >= 0 || own[0] == '/') && !fstatat(dir, own, &st, 0) && st.st_dev == p->dev &&
+		            st.st_ino == p->ino;
 
 		if (dir >= 0)
 			close(dir);
@@ -380,7 +383,9 @@ static int64_t op_fact(struct cw_ctx *c, int fact)
 static int64_t rlimit(struct cw_engine *e, struct cw_ctx *c, const uint64_t *arg)
 {
 	struct cw_task *t = cw_task_find(e, (int)arg[0]);
-	struct { uint64_t soft, hard; } real;
+	struct {
+		uint64_t soft, hard;
+	} real;
 	uint64_t base = (uint64_t)e->cap_base, end = base + (uint64_t)e->cap_end;
 
 	if (!t || !t->proc)

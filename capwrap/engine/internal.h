@@ -33,12 +33,12 @@ enum cw_pending {
 };
 
 struct cw_delivery {
-	int fd;      /* the host's; -1: none */
-	int install; /* number to install it at, or -1: the lowest free one */
+	int fd;         /* the host's; -1: none */
+	int install;    /* number to install it at, or -1: the lowest free one */
 	uint32_t flags; /* O_CLOEXEC or 0 */
-	int work;    /* enum cw_work: what the listener's worker does instead of handing `fd` over */
+	int work;       /* enum cw_work: what the listener's worker does instead of handing `fd` over */
 	uint64_t arg[2];
-	int held;       /* CONNECT: what the address names, closed with the work; -1: nothing */
+	int held; /* CONNECT: what the address names, closed with the work; -1: nothing */
 	uint8_t bytes[64];
 	uint32_t len;
 };
@@ -61,19 +61,18 @@ struct cw_task {
 	int tid;
 	struct cw_proc *proc;
 	enum cw_pending pending;
-	int slot, slots;               /* slots of the pad that it uses, or -1 */
-	int entry;                     /* which stub entry it was sent to */
-	struct user_regs_struct orig;  /* registers of the call that is being served */
+	int slot, slots;              /* slots of the pad that it uses, or -1 */
+	int entry;                    /* which stub entry it was sent to */
+	struct user_regs_struct orig; /* registers of the call that is being served */
 	struct cw_delivery delivery;
-	bool exec;                     /* an exec was planned: */
+	bool exec; /* an exec was planned: */
 	struct cw_exec plan;
-	bool inject;                   /* the exit of its execve comes next: map the pad there */
-	bool fresh;                    /* known from its parent's event, not yet seen */
-	bool stopped_new;              /* seen, its parent's event not yet */
-	bool launching;                /* our own code before COMMAND: not yet the target */
-	struct tptr count;             /* sendmmsg: where the result goes */
-	int64_t delivered;             /* the number that the listener installed, or -errno */
-	uint8_t *record;               /* an access record that waits for its result */
+	bool inject;       /* the exit of its execve comes next: map the pad there */
+	bool unannounced;  /* seen, its parent's event not yet */
+	bool launching;    /* our own code before COMMAND: not yet the target */
+	struct tptr count; /* sendmmsg: where the result goes */
+	int64_t delivered; /* the number that the listener installed, or -errno */
+	uint8_t *record;   /* an access record that waits for its result */
 	uint32_t record_size;
 	struct cw_task *next;
 };
@@ -96,9 +95,9 @@ struct cw_engine {
 	struct cw_features features;
 
 	/* grants */
-	int *node_fd;   /* per node: O_PATH of the directory, or -1 */
-	int *node_cap;  /* per node: number of its capability in the target, or -1 */
-	char **node_real; /* per node: where a PRIVATE directory really is, or NULL */
+	int *node_fd;        /* per node: O_PATH of the directory, or -1 */
+	int *node_cap;       /* per node: number of its capability in the target, or -1 */
+	char **node_real;    /* per node: where a PRIVATE directory really is, or NULL */
 	uint32_t *host_hash; /* host path -> node + 1 */
 	uint32_t host_mask;
 	int cap_base, cap_rw, cap_aux, cap_end, n_caps;
@@ -131,14 +130,16 @@ struct cw_engine {
 	struct cw_task *tasks[CW_HASH];
 	struct cw_proc *procs[CW_HASH];
 	int n_tasks, n_procs;
+	int early[1024]; /* threads that ended before their parent's event told of them */
+	unsigned n_early;
 	int root_pid;
 	bool root_ended, tearing, killed;
 	int root_status;
 	int listener;
 	int wake[2];
-	struct cw_worker *workers;     /* calls that block on the target's behalf */
+	struct cw_worker *workers; /* calls that block on the target's behalf */
 	pthread_cond_t idle;
-	sigset_t saved_mask;           /* the caller's, which COMMAND starts with */
+	sigset_t saved_mask; /* the caller's, which COMMAND starts with */
 	struct sigaction saved[65];
 	pthread_t listener_thread;
 	bool listener_running;
@@ -159,7 +160,10 @@ struct cw_engine {
 	struct cw_task *current;
 
 	/* IPC objects of the target */
-	struct { int kind, id; int64_t key; } *ipc;
+	struct {
+		int kind, id;
+		int64_t key;
+	} * ipc;
 	int n_ipc;
 	char **mq;
 	int n_mq;
@@ -206,14 +210,15 @@ int cw_mem_string(int tid, char *dst, size_t size, uint64_t src);
 int cw_scratch_make(struct cw_engine *e);
 void cw_scratch_remove(struct cw_engine *e);
 int cw_scratch_private(struct cw_engine *e, uint32_t node);
-int cw_view_for(struct cw_engine *e, const char *path); /* index of the view of a virtual path */
+int cw_view_for(struct cw_engine *e, const char *path);              /* index of the view of a virtual path */
 int cw_view_fill(struct cw_engine *e, int view, struct cw_place *p); /* 0 or -errno; entries as of now */
 int cw_made_file(struct cw_engine *e, const char *text, size_t len); /* readable fd */
 
 /* procfs.c */
 int cw_proc_lookup(struct cw_ctx *c, struct cw_place *p, char *text, size_t size, bool nofollow);
 int cw_proc_open(struct cw_engine *e, struct cw_place *p, uint64_t flags);
-int cw_proc_list(struct cw_engine *e, struct cw_place *p, int (*add)(void *ctx, const char *name, uint32_t type), void *ctx);
+int cw_proc_list(struct cw_engine *e, struct cw_place *p, int (*add)(void *ctx, const char *name, uint32_t type),
+                 void *ctx);
 int cw_proc_fd_text(struct cw_engine *e, int tid, int fd, char *dst, size_t size);
 
 /* host.c: the operations of struct cw_ops */

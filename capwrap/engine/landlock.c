@@ -54,7 +54,7 @@ static uint64_t access_of(uint64_t rights)
 	if (rights & CW_RIGHT_READ)
 		a |= FS_READ_FILE | FS_READ_DIR | FS_IOCTL_DEV;
 	if (rights & CW_RIGHT_FEXECVE)
-		a |= FS_EXECUTE;
+		a |= FS_EXECUTE | FS_READ_FILE; /* the kernel opens a program for reading, whoever may read it */
 	if (rights & CW_RIGHT_WRITE)
 		a |= FS_WRITE_FILE;
 	if (rights & CW_RIGHT_FTRUNCATE)
@@ -80,7 +80,8 @@ static void coarse(struct cw_engine *e, const char *what)
 	size_t have = strlen(e->res->landlock_coarse);
 
 	if (!strstr(e->res->landlock_coarse, what))
-		snprintf(e->res->landlock_coarse + have, sizeof(e->res->landlock_coarse) - have, "%s%s", have ? "; " : "", what);
+		snprintf(e->res->landlock_coarse + have, sizeof(e->res->landlock_coarse) - have, "%s%s",
+		         have ? "; " : "", what);
 }
 
 int cw_landlock_make(struct cw_engine *e)
@@ -93,8 +94,10 @@ int cw_landlock_make(struct cw_engine *e)
 	e->ruleset = -1;
 	if (abi < 1) {
 		if (!(e->run->flags & CW_RUN_BEST_EFFORT))
-			return cw_failed(e, "this kernel offers no Landlock, which execs rest on (Linux 5.13, enabled at boot: lsm=landlock,...). "
-					    "--best-effort runs without: then only the exec stop and the seccomp program hold the line");
+			return cw_failed(e, "this kernel offers no Landlock, which execs rest on (Linux 5.13, enabled "
+			                    "at boot: lsm=landlock,...). "
+			                    "--best-effort runs without: then only the exec stop and the seccomp "
+			                    "program hold the line");
 		coarse(e, "no Landlock at all");
 		return 0;
 	}
@@ -102,6 +105,10 @@ int cw_landlock_make(struct cw_engine *e)
 	attr.fs = e->landlock_handled = handled(abi);
 	if (abi >= 4 && e->im.h->net == CW_NET_NONE)
 		attr.net = NET_BIND_TCP | NET_CONNECT_TCP;
+	/* a rule names one port: where any is permitted, it cannot say so */
+	for (uint32_t i = 0; i < e->im.n_addrs; i++)
+		if (!e->im.addrs[i].port)
+			attr.net &= e->im.addrs[i].op == CW_ADDR_BIND ? NET_CONNECT_TCP : NET_BIND_TCP;
 	if (abi >= 6)
 		attr.scoped = SCOPE_ABSTRACT | SCOPE_SIGNAL;
 	e->scoped = abi >= 6;
@@ -118,14 +125,16 @@ int cw_landlock_make(struct cw_engine *e)
 
 			/* where a call can only be decided by the supervisor, the target opens nothing itself */
 			if (e->node_cap[i] < 0)
-				access &= FS_EXECUTE | FS_MAKE_SOCK | FS_IOCTL_DEV;
+				access &= FS_MAKE_SOCK | FS_IOCTL_DEV |
+				          (access & FS_EXECUTE ? FS_EXECUTE | FS_READ_FILE : 0);
 			if (!access)
 				continue;
 			fd = cw_node_dir(e, i);
 			if (fd < 0)
 				continue; /* an optional one that is not there */
 			if (n->child_count && (access & FS_EXECUTE))
-				coarse(e, "execute is held per grant of a directory, what is carved out of it by the supervisor");
+				coarse(e, "execute is held per grant of a directory, what is carved out of it by the "
+				          "supervisor");
 			if (add_path(e, fd, access))
 				return -1;
 		} else if (n->kind == CW_NODE_NAME && (n->rights & (CW_RIGHT_FEXECVE | CW_RIGHT_BINDAT))) {
@@ -139,16 +148,28 @@ int cw_landlock_make(struct cw_engine *e)
 			/* the file itself where it is there and cannot be replaced under its name, else its directory */
 			file = n->rights & CW_RIGHT_WRITE ? -1 : open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 			if (file >= 0) {
-				err = add_path(e, file, FS_EXECUTE);
+				err = add_path(e, file, FS_EXECUTE | FS_READ_FILE);
 				close(file);
 			} else {
-				coarse(e, "execute and bind by a single name are held per directory, the name by the supervisor");
-				err = add_path(e, dir, access_of(n->rights) & (FS_EXECUTE | FS_MAKE_SOCK));
+				coarse(e, "execute and bind by a single name are held per directory, the name by the "
+				          "supervisor");
+				err = add_path(e, dir, access_of(n->rights & (CW_RIGHT_FEXECVE | CW_RIGHT_BINDAT)));
 			}
 			close(dir);
 			if (err)
 				return err;
 		}
+	}
+	for (uint32_t i = 0; attr.net && i < e->im.n_addrs; i++) {
+		const struct cw_addr *a = &e->im.addrs[i];
+		struct {
+			uint64_t access, port;
+		} rule = {a->op == CW_ADDR_BIND ? NET_BIND_TCP : NET_CONNECT_TCP, a->port};
+
+		if ((attr.net & rule.access) &&
+		    syscall(SYS_landlock_add_rule, e->ruleset, 2 /* LANDLOCK_RULE_NET_PORT */, &rule, 0))
+			return cw_failed(e, "landlock_add_rule for port %u: %s", a->port, strerror(errno));
+		coarse(e, "TCP is held per port, the address by the supervisor");
 	}
 	if (abi < 6)
 		coarse(e, "signals to groups are refused, abstract sockets too: no scopes before Linux 6.12");

@@ -85,7 +85,8 @@ static bool set_limit(struct cw_engine *e, int resource, uint64_t value)
 static bool drop_caps(void)
 {
 	/* all but what files need: DESIGN section 6, "Root" */
-	const uint32_t keep = 1u << CAP_CHOWN | 1u << CAP_DAC_OVERRIDE | 1u << CAP_FOWNER | 1u << CAP_FSETID | 1u << CAP_SETUID | 1u << CAP_SETGID;
+	const uint32_t keep = 1u << CAP_CHOWN | 1u << CAP_DAC_OVERRIDE | 1u << CAP_FOWNER | 1u << CAP_FSETID |
+	                      1u << CAP_SETUID | 1u << CAP_SETGID;
 	struct __user_cap_header_struct h = {_LINUX_CAPABILITY_VERSION_3, 0};
 	struct __user_cap_data_struct d[2];
 
@@ -104,8 +105,20 @@ static bool drop_caps(void)
 }
 
 /* Capabilities at their numbers; everything else above 2 that was not passed on purpose goes. */
-static bool install_caps(struct cw_engine *e)
+/* Out of the range's way: a source must not be overwritten before it was put in its place. */
+static bool lift(struct cw_engine *e, int *fd)
 {
+	int end = e->cap_base + e->cap_end;
+
+	if (*fd < e->cap_base || *fd >= end)
+		return true;
+	*fd = (int)raw(SYS_fcntl, *fd, F_DUPFD_CLOEXEC, end, 0, 0, 0);
+	return *fd >= 0;
+}
+
+static bool install_caps(struct child *ch)
+{
+	struct cw_engine *e = ch->e;
 	struct {
 		uint64_t soft, hard;
 	} lim;
@@ -120,15 +133,24 @@ static bool install_caps(struct cw_engine *e)
 		if (raw(SYS_prlimit64, 0, RLIMIT_NOFILE, (long)&lim, 0, 0, 0))
 			return false;
 	}
+	/* for a moment above the range: room for what is lifted */
+	struct {
+		uint64_t soft, hard;
+	} high = {lim.hard, lim.hard};
+
+	(void)raw(SYS_prlimit64, 0, RLIMIT_NOFILE, (long)&high, 0, 0, 0);
+	if (!lift(e, &ch->sync) || !lift(e, &ch->report) || !lift(e, &ch->sock) || !lift(e, &ch->cwd) ||
+	    !lift(e, &e->ruleset))
+		return false;
+	for (int i = 0; i < e->cap_end; i++)
+		if (!lift(e, &e->cap_src[i]))
+			return false;
 	for (int i = 0; i < e->cap_end; i++)
 		if (raw(SYS_dup3, e->cap_src[i], e->cap_base + i, 0, 0, 0, 0) < 0)
 			return false;
-	if (e->nofile_shifted) {
+	if (e->nofile_shifted)
 		lim.soft = end;
-		if (raw(SYS_prlimit64, 0, RLIMIT_NOFILE, (long)&lim, 0, 0, 0))
-			return false;
-	}
-	return true;
+	return !raw(SYS_prlimit64, 0, RLIMIT_NOFILE, (long)&lim, 0, 0, 0);
 }
 
 static void close_inherited(struct child *ch)
@@ -151,7 +173,19 @@ static void close_inherited(struct child *ch)
 			(void)raw(SYS_close_range, fd, next - 1, 0, 0, 0, 0);
 		fd = next + 1;
 	}
-	(void)raw(SYS_close_range, e->cap_base + e->cap_end, ~0u, 0, 0, 0, 0);
+	for (fd = e->cap_base + e->cap_end; fd < INT32_MAX;) {
+		int next = INT32_MAX;
+
+		for (size_t i = 0; i < 5; i++)
+			if (keep[i] >= fd && keep[i] < next)
+				next = keep[i];
+		for (size_t i = 0; i < e->run->n_pass_fds; i++)
+			if (e->run->pass_fds[i] >= fd && e->run->pass_fds[i] < next)
+				next = e->run->pass_fds[i];
+		if (next > fd)
+			(void)raw(SYS_close_range, fd, next == INT32_MAX ? (long)~0u : next - 1, 0, 0, 0, 0);
+		fd = next == INT32_MAX ? next : next + 1;
+	}
 }
 
 static bool send_fd(int sock, int fd)
@@ -162,7 +196,8 @@ static bool send_fd(int sock, int fd)
 		struct cmsghdr h;
 		char space[CMSG_SPACE(sizeof(int))];
 	} control;
-	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control.space)};
+	struct msghdr m = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control.space)};
 
 	memset(&control, 0, sizeof(control));
 	control.h.cmsg_level = SOL_SOCKET;
@@ -191,7 +226,8 @@ static _Noreturn void child_main(struct child *ch)
 		signal(restored[i], SIG_DFL);
 	raw(SYS_rt_sigprocmask, SIG_SETMASK, (long)&e->saved_mask, 0, 8, 0, 0);
 	for (int i = 0; i < 3; i++)
-		if (e->run->stdio[i] >= 0 && e->run->stdio[i] != i && raw(SYS_dup3, e->run->stdio[i], i, 0, 0, 0, 0) < 0)
+		if (e->run->stdio[i] >= 0 && e->run->stdio[i] != i &&
+		    raw(SYS_dup3, e->run->stdio[i], i, 0, 0, 0, 0) < 0)
 			fail(ch, 11);
 	if (read(ch->sync, &go, 1) != 1)
 		_exit(125);
@@ -205,24 +241,27 @@ static _Noreturn void child_main(struct child *ch)
 	    (lim[CW_LIMIT_FILE_SIZE] != UINT64_MAX && !set_limit(e, RLIMIT_FSIZE, lim[CW_LIMIT_FILE_SIZE])) ||
 	    (e->im.h->violation != CW_VIOLATION_TRAP && !set_limit(e, RLIMIT_CORE, 0)))
 		fail(ch, 4);
-	if (!install_caps(e))
+	if (!install_caps(ch))
 		fail(ch, 5);
 	close_inherited(ch);
 	if (raw(SYS_mmap, CW_PAD_BASE, CW_PAD_SIZE, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_FIXED_NOREPLACE,
-		e->cap_base + e->cap_aux + CW_AUX_PAD, 0) != CW_PAD_BASE ||
+	        e->cap_base + e->cap_aux + CW_AUX_PAD, 0) != CW_PAD_BASE ||
 	    raw(SYS_mmap, CW_PAD_RESULT, CW_PAD_RESULT_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED_NOREPLACE,
-		e->cap_base + e->cap_aux + CW_AUX_RESULT, 0) != CW_PAD_RESULT)
+	        e->cap_base + e->cap_aux + CW_AUX_RESULT, 0) != CW_PAD_RESULT)
 		fail(ch, 6);
 	/* the pad counts against RLIMIT_AS: it is the policy's number that the target may use */
-	if (lim[CW_LIMIT_MEMORY] != UINT64_MAX && !set_limit(e, RLIMIT_AS, lim[CW_LIMIT_MEMORY] + CW_PAD_SIZE + CW_PAD_RESULT_SIZE))
+	if (lim[CW_LIMIT_MEMORY] != UINT64_MAX &&
+	    !set_limit(e, RLIMIT_AS, lim[CW_LIMIT_MEMORY] + CW_PAD_SIZE + CW_PAD_RESULT_SIZE))
 		fail(ch, 4);
 	if (e->ruleset >= 0 && raw(SYS_landlock_restrict_self, e->ruleset, 0, 0, 0, 0, 0))
 		fail(ch, 7);
-	long listener = raw(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
-			    SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, (long)&prog, 0, 0, 0);
+	long listener =
+		raw(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
+	            SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, (long)&prog, 0, 0, 0);
 
 	if (listener < 0 && errno == EINVAL) /* before Linux 5.19 */
-		listener = raw(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, (long)&prog, 0, 0, 0);
+		listener = raw(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, (long)&prog, 0,
+		               0, 0);
 	if (listener < 0)
 		fail(ch, 8);
 	if (!send_fd(ch->sock, (int)listener))
@@ -253,14 +292,15 @@ static struct sock_filter *relocated(struct cw_engine *e)
 {
 	struct sock_filter *f = calloc(e->im.n_insns, sizeof(*f));
 	const int value[] = {[CW_RELOC_CAP_RO] = e->cap_base,
-			     [CW_RELOC_CAP_RW] = e->cap_base + e->cap_rw,
-			     [CW_RELOC_CAP_AUX] = e->cap_base + e->cap_aux,
-			     [CW_RELOC_CAP_END] = e->cap_base + e->cap_end};
+	                     [CW_RELOC_CAP_RW] = e->cap_base + e->cap_rw,
+	                     [CW_RELOC_CAP_AUX] = e->cap_base + e->cap_aux,
+	                     [CW_RELOC_CAP_END] = e->cap_base + e->cap_end};
 
 	if (!f)
 		return NULL;
 	for (uint32_t i = 0; i < e->im.n_insns; i++)
-		f[i] = (struct sock_filter){e->im.insns[i].code, e->im.insns[i].jt, e->im.insns[i].jf, e->im.insns[i].k};
+		f[i] = (struct sock_filter){e->im.insns[i].code, e->im.insns[i].jt, e->im.insns[i].jf,
+		                            e->im.insns[i].k};
 	for (uint32_t i = 0; i < e->im.n_relocs; i++)
 		f[e->im.relocs[i].index].k += (uint32_t)value[e->im.relocs[i].kind];
 	return f;
@@ -351,7 +391,8 @@ static int receive_fd(int sock)
 		struct cmsghdr h;
 		char space[CMSG_SPACE(sizeof(int))];
 	} control;
-	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control.space)};
+	struct msghdr m = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control.space)};
 	int fd;
 
 	if (recvmsg(sock, &m, MSG_CMSG_CLOEXEC | MSG_DONTWAIT) != 1 || !CMSG_FIRSTHDR(&m))
@@ -374,12 +415,13 @@ static int start_dir(struct cw_engine *e)
 			err = -ENOTDIR;
 		if (err) {
 			cw_place_drop(&e->ctx, p);
-			return cw_failed(e, "--chdir %s: %s%s", e->run->chdir, strerror(-err), err == -ENOENT ? ". Is it granted?" : "");
+			return cw_failed(e, "--chdir %s: %s%s", e->run->chdir, strerror(-err),
+			                 err == -ENOENT ? ". Is it granted?" : "");
 		}
 		snprintf(path, sizeof(path), "%s", p->path);
 	} else {
-		if (!getcwd(host, sizeof(host)) || cw_reverse(e, host, path, sizeof(path)) < 0 || cw_walk(&e->ctx, p, "/", path, 0) ||
-		    (p->mode & S_IFMT) != S_IFDIR) {
+		if (!getcwd(host, sizeof(host)) || cw_reverse(e, host, path, sizeof(path)) < 0 ||
+		    cw_walk(&e->ctx, p, "/", path, 0) || (p->mode & S_IFMT) != S_IFDIR) {
 			cw_place_drop(&e->ctx, p);
 			if (cw_walk(&e->ctx, p, "/", "/", 0)) {
 				cw_place_drop(&e->ctx, p);
@@ -406,7 +448,8 @@ static void choose_range(struct cw_engine *e)
 	struct rlimit lim = {0, 0};
 
 	getrlimit(RLIMIT_NOFILE, &lim);
-	uint64_t soft = lim.rlim_cur, hard = lim.rlim_max, files = e->im.h->limits[CW_LIMIT_FILES], n = (uint64_t)e->cap_end;
+	uint64_t soft = lim.rlim_cur, hard = lim.rlim_max, files = e->im.h->limits[CW_LIMIT_FILES],
+		 n = (uint64_t)e->cap_end;
 
 	if (files < soft)
 		soft = files;
@@ -432,8 +475,8 @@ static void remember_ttys(struct cw_engine *e)
 	for (int i = 0; i < 3; i++) {
 		struct stat st;
 
-		if (!fstat(e->run->stdio[i] >= 0 ? e->run->stdio[i] : i, &st) && S_ISCHR(st.st_mode) && (st.st_rdev >> 8 & 0xfff) == 136 &&
-		    e->n_pts < 64)
+		if (!fstat(e->run->stdio[i] >= 0 ? e->run->stdio[i] : i, &st) && S_ISCHR(st.st_mode) &&
+		    (st.st_rdev >> 8 & 0xfff) == 136 && e->n_pts < 64)
 			e->pts[e->n_pts++] = (int)(st.st_rdev & 0xff);
 	}
 }
@@ -444,7 +487,8 @@ static void publish_constants(struct cw_engine *e)
 		int n = e->cap_base + e->cap_aux + CW_AUX_DELIVERY + i;
 		uint8_t *addr = e->pad + (CW_PAD_FDADDR - CW_PAD_BASE) + i * CW_PAD_FDADDR_STRIDE;
 
-		snprintf((char *)e->pad + (CW_PAD_FDPATH - CW_PAD_BASE) + i * CW_PAD_FDPATH_STRIDE, CW_PAD_FDPATH_STRIDE, "/proc/self/fd/%d", n);
+		snprintf((char *)e->pad + (CW_PAD_FDPATH - CW_PAD_BASE) + i * CW_PAD_FDPATH_STRIDE,
+		         CW_PAD_FDPATH_STRIDE, "/proc/self/fd/%d", n);
 		addr[0] = AF_UNIX;
 		addr[1] = 0;
 		snprintf((char *)addr + 2, CW_PAD_FDADDR_STRIDE - 2, "/proc/self/fd/%d", n);
@@ -496,7 +540,8 @@ int cw_launch(struct cw_engine *e)
 		int fd = e->run->pass_fds[i];
 
 		if (fd >= e->cap_base && fd < e->cap_base + e->cap_end) {
-			cw_failed(e, "--pass-fd %d: the number lies in the capability range, %d to %d", fd, e->cap_base, e->cap_base + e->cap_end - 1);
+			cw_failed(e, "--pass-fd %d: the number lies in the capability range, %d to %d", fd, e->cap_base,
+			          e->cap_base + e->cap_end - 1);
 			goto out;
 		}
 		if (fcntl(fd, F_SETFD, 0)) {
@@ -519,11 +564,13 @@ int cw_launch(struct cw_engine *e)
 	struct cw_task *t = proc ? cw_task_add(e, e->root_pid, proc) : NULL;
 
 	if (ptrace(PTRACE_SEIZE, e->root_pid, NULL,
-		   PTRACE_O_EXITKILL | PTRACE_O_TRACESECCOMP | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACECLONE |
-			   PTRACE_O_TRACEEXEC | PTRACE_O_TRACESYSGOOD) ||
+	           PTRACE_O_EXITKILL | PTRACE_O_TRACESECCOMP | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK |
+	                   PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC | PTRACE_O_TRACESYSGOOD) ||
 	    !t) {
-		cw_failed(e, "cannot trace the child: %s. A container may deny ptrace, Yama (kernel.yama.ptrace_scope) may be 2 or 3; see capwrap doctor",
-			  strerror(errno));
+		cw_failed(e,
+		          "cannot trace the child: %s. A container may deny ptrace, Yama (kernel.yama.ptrace_scope) "
+		          "may be 2 or 3; see capwrap doctor",
+		          strerror(errno));
 		kill(e->root_pid, SIGKILL);
 		waitpid(e->root_pid, &status, __WALL);
 		if (t)
@@ -532,8 +579,6 @@ int cw_launch(struct cw_engine *e)
 	}
 	t->launching = true;
 	cw_command_is(e->root_pid);
-	if (e->run->started)
-		e->run->started(e->run->sink_ctx, e->root_pid);
 	(void)!write(sync[0], "g", 1);
 	/* until the listener came over, the child's only stop is the call that sends it */
 	for (;;) {
@@ -554,7 +599,8 @@ int cw_launch(struct cw_engine *e)
 		if (status >> 16 == PTRACE_EVENT_SECCOMP) {
 			struct user_regs_struct regs;
 
-			if (!ptrace(PTRACE_GETREGS, e->root_pid, NULL, &regs) && (int)regs.orig_rax == SYS_sendmsg && e->listener < 0) {
+			if (!ptrace(PTRACE_GETREGS, e->root_pid, NULL, &regs) && (int)regs.orig_rax == SYS_sendmsg &&
+			    e->listener < 0) {
 				/* it runs on to its read of the second byte */
 				ptrace(PTRACE_SYSCALL, e->root_pid, NULL, NULL);
 				continue;

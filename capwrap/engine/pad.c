@@ -46,7 +46,8 @@ int cw_pad_make(struct cw_engine *e)
 
 	e->pad_fd = memfd("capwrap-pad");
 	e->result_fd = memfd("capwrap-result");
-	if (e->pad_fd < 0 || e->result_fd < 0 || ftruncate(e->pad_fd, CW_PAD_SIZE) || ftruncate(e->result_fd, CW_PAD_RESULT_SIZE))
+	if (e->pad_fd < 0 || e->result_fd < 0 || ftruncate(e->pad_fd, CW_PAD_SIZE) ||
+	    ftruncate(e->result_fd, CW_PAD_RESULT_SIZE))
 		return cw_failed(e, "cannot make the pad: %s", strerror(errno));
 	e->pad = mmap(NULL, CW_PAD_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, e->pad_fd, 0);
 	e->result = mmap(NULL, CW_PAD_RESULT_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, e->result_fd, 0);
@@ -88,7 +89,8 @@ void cw_pad_close(struct cw_engine *e)
 
 uint64_t cw_publish_how(struct cw_engine *e, bool writable, uint64_t flags, uint64_t mode)
 {
-	uint64_t first = writable ? CW_PAD_HOW_RW : CW_PAD_HOW_RO, end = writable ? CW_PAD_HOW_RW_END : CW_PAD_HOW_RO_END;
+	uint64_t first = writable ? CW_PAD_HOW_RW : CW_PAD_HOW_RO,
+		 end = writable ? CW_PAD_HOW_RW_END : CW_PAD_HOW_RO_END;
 	struct open_how how = {.flags = flags, .mode = mode, .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS};
 
 	/* what stands in the read-only region must be harmless with any capability */

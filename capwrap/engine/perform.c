@@ -60,8 +60,8 @@ static bool read_creds(int tid, struct creds *out)
 	if (!u || !g || !gr || !c || !m || sscanf(u, "\nUid: %u %u %u %u", ids, ids + 1, ids + 2, ids + 3) != 4)
 		return false;
 	out->fsuid = ids[3];
-	if (sscanf(g, "\nGid: %u %u %u %u", ids, ids + 1, ids + 2, ids + 3) != 4 || sscanf(c, "\nCapEff: %llx", &caps) != 1 ||
-	    sscanf(m, "\nUmask: %o", &out->umask) != 1)
+	if (sscanf(g, "\nGid: %u %u %u %u", ids, ids + 1, ids + 2, ids + 3) != 4 ||
+	    sscanf(c, "\nCapEff: %llx", &caps) != 1 || sscanf(m, "\nUmask: %o", &out->umask) != 1)
 		return false;
 	out->fsgid = ids[3];
 	out->caps = caps;
@@ -91,8 +91,8 @@ static void effective(uint64_t caps)
 }
 
 #define FILE_CAPS                                                                                                      \
-	(UINT64_C(1) << CAP_CHOWN | UINT64_C(1) << CAP_DAC_OVERRIDE | UINT64_C(1) << CAP_FOWNER | UINT64_C(1) << CAP_FSETID | \
-	 UINT64_C(1) << CAP_SETUID | UINT64_C(1) << CAP_SETGID)
+	(UINT64_C(1) << CAP_CHOWN | UINT64_C(1) << CAP_DAC_OVERRIDE | UINT64_C(1) << CAP_FOWNER |                      \
+	 UINT64_C(1) << CAP_FSETID | UINT64_C(1) << CAP_SETUID | UINT64_C(1) << CAP_SETGID)
 #define OWN_CAPS (UINT64_C(1) << CAP_SYS_PTRACE | UINT64_C(1) << CAP_KILL | UINT64_C(1) << CAP_SYS_RESOURCE)
 
 /* What the supervisor needs of root for itself, and what the target has: everything else would be more than the target. */
@@ -160,11 +160,13 @@ static bool shows_otherwise(struct cw_engine *e, const struct cw_place *p)
 	for (uint32_t i = 0; i < n->child_count; i++) {
 		const struct cw_node *ch = &e->im.nodes[n->child_first + i];
 
-		if (ch->kind == CW_NODE_DENY || ch->kind == CW_NODE_PRIVATE || ch->kind == CW_NODE_PROC || ch->kind == CW_NODE_PTS)
+		if (ch->kind == CW_NODE_DENY || ch->kind == CW_NODE_PRIVATE || ch->kind == CW_NODE_PROC ||
+		    ch->kind == CW_NODE_PTS)
 			return true;
 		if ((ch->kind == CW_NODE_DIR || ch->kind == CW_NODE_NAME) && !(ch->flags & CW_NODE_IDENTITY))
 			return true;
-		if (ch->kind == CW_NODE_ANCESTOR && p->fd >= 0 && faccessat(p->fd, cw_str(&e->im, ch->name), F_OK, AT_SYMLINK_NOFOLLOW))
+		if (ch->kind == CW_NODE_ANCESTOR && p->fd >= 0 &&
+		    faccessat(p->fd, cw_str(&e->im, ch->name), F_OK, AT_SYMLINK_NOFOLLOW))
 			return true;
 	}
 	return false;
@@ -218,11 +220,7 @@ static int64_t do_stat(struct cw_engine *e, struct cw_place *p, struct stat *st)
 		return 0;
 	}
 	if (p->kind == CW_PLACE_PROC && (p->proc == CW_PROC_TEXT || p->proc == CW_PROC_FD)) {
-		if (lstat("/proc/self", st))
-			return -errno;
-		st->st_mode = p->mode;
-		st->st_ino = (ino_t)(p->proc_pid * 64 + (int)p->proc_entry + 1000 * p->proc_fd);
-		return 0;
+		return lstat(p->path, st) ? -errno : 0; /* canonical: what the kernel shows there is what is meant */
 	}
 	if (p->kind == CW_PLACE_PROC && p->proc == CW_PROC_MADE) {
 		if (lstat("/proc/version", st))
@@ -304,7 +302,8 @@ static int open_tty(struct cw_engine *e, struct cw_task *t, int flags)
 	text[n] = 0;
 	const char *end = strrchr(text, ')');
 
-	if (!end || sscanf(end + 1, " %*c %*d %*d %*d %d", &nr) != 1 || (nr >> 8 & 0xff) < 136 || (nr >> 8 & 0xff) > 143)
+	if (!end || sscanf(end + 1, " %*c %*d %*d %*d %d", &nr) != 1 || (nr >> 8 & 0xff) < 136 ||
+	    (nr >> 8 & 0xff) > 143)
 		return -ENXIO;
 	snprintf(path, sizeof(path), "/dev/pts/%d", (nr & 0xff) | ((nr >> 12) & 0xfff00));
 	int fd = open(path, flags | O_CLOEXEC | O_NOCTTY);
@@ -315,7 +314,8 @@ static int open_tty(struct cw_engine *e, struct cw_task *t, int flags)
 static int open_existing(struct cw_engine *e, struct cw_task *t, struct cw_place *p, int flags, struct cw_delivery *d)
 {
 	char path[48];
-	int keep = flags & (O_ACCMODE | O_APPEND | O_NONBLOCK | O_SYNC | O_DSYNC | O_DIRECT | O_NOATIME | O_TRUNC | O_DIRECTORY | O_ASYNC);
+	int keep = flags & (O_ACCMODE | O_APPEND | O_NONBLOCK | O_SYNC | O_DSYNC | O_DIRECT | O_NOATIME | O_TRUNC |
+	                    O_DIRECTORY | O_ASYNC);
 	unsigned type = p->mode & S_IFMT;
 
 	if (flags & O_PATH)
@@ -356,7 +356,8 @@ static int open_existing(struct cw_engine *e, struct cw_task *t, struct cw_place
 	return fd < 0 ? -errno : fd;
 }
 
-static int64_t op_open(struct cw_engine *e, struct cw_task *t, struct cw_place *p, struct cw_plan *plan, struct cw_delivery *d)
+static int64_t op_open(struct cw_engine *e, struct cw_task *t, struct cw_place *p, struct cw_plan *plan,
+                       struct cw_delivery *d)
 {
 	uint64_t flags = plan->arg[0];
 	int fd;
@@ -373,8 +374,8 @@ static int64_t op_open(struct cw_engine *e, struct cw_task *t, struct cw_place *
 			fd = -errno;
 	} else if (p->fd < 0) {
 		struct open_how how = {.flags = flags | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY,
-				       .mode = plan->arg[1],
-				       .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS};
+		                       .mode = plan->arg[1],
+		                       .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS};
 
 		cw_adopt(e, t, true);
 		fd = (int)syscall(SYS_openat2, p->parent, p->name, &how, sizeof(how));
@@ -409,7 +410,8 @@ static int64_t op_list(struct cw_engine *e, struct cw_place *p, struct cw_plan *
 
 			if (err)
 				return err;
-			fd = openat(e->views[v].fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC | (int)(flags & O_NONBLOCK));
+			fd = openat(e->views[v].fd, ".",
+			            O_RDONLY | O_DIRECTORY | O_CLOEXEC | (int)(flags & O_NONBLOCK));
 			if (fd < 0)
 				fd = -errno;
 		}
@@ -417,7 +419,7 @@ static int64_t op_list(struct cw_engine *e, struct cw_place *p, struct cw_plan *
 		fd = reopen(p->fd, p->mode);
 	} else {
 		struct open_how how = {.flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC | (flags & (O_NONBLOCK | O_NOATIME)),
-				       .resolve = RESOLVE_BENEATH};
+		                       .resolve = RESOLVE_BENEATH};
 
 		fd = (int)syscall(SYS_openat2, p->fd, ".", &how, sizeof(how));
 		if (fd < 0)
@@ -485,7 +487,8 @@ static int64_t op_xattr(struct cw_task *t, struct cw_place *p, struct cw_plan *p
 		if (!ret)
 			ret = setxattr(path, plan->bytes, value, size, (int)plan->arg[1]) ? -errno : 0;
 	} else {
-		ssize_t n = plan->op == CW_OP_XATTR_GET ? getxattr(path, plan->bytes, value, size) : listxattr(path, (char *)value, size);
+		ssize_t n = plan->op == CW_OP_XATTR_GET ? getxattr(path, plan->bytes, value, size)
+		                                        : listxattr(path, (char *)value, size);
 
 		ret = n < 0 ? -errno : n;
 		if (n > 0 && size) {
@@ -525,9 +528,9 @@ static int64_t op_listen(struct cw_task *t, struct cw_plan *plan, const struct c
 	len = sizeof(bound);
 	/* an inet socket that was not bound (bind is decided) would be bound to every address now */
 	bool unbound = domain != AF_UNIX &&
-		       (getsockname(s, (struct sockaddr *)&bound, &len) ||
-			(bound.ss_family == AF_INET ? !((struct sockaddr_in *)(void *)&bound)->sin_port :
-						      !((struct sockaddr_in6 *)(void *)&bound)->sin6_port));
+	               (getsockname(s, (struct sockaddr *)&bound, &len) ||
+	                (bound.ss_family == AF_INET ? !((struct sockaddr_in *)(void *)&bound)->sin_port
+	                                            : !((struct sockaddr_in6 *)(void *)&bound)->sin6_port));
 
 	ret = unbound && e->im.h->net != CW_NET_HOST ? -EADDRNOTAVAIL : listen(s, (int)plan->arg[1]) ? -errno : 0;
 	close(s);
@@ -537,7 +540,8 @@ static int64_t op_listen(struct cw_task *t, struct cw_plan *plan, const struct c
 /* Does a socket that the target holds listen at this port? Inodes of /proc/net/tcp* against its descriptors. */
 static bool listens(struct cw_engine *e, unsigned port)
 {
-	static const char *const tables[] = {"/proc/self/net/tcp", "/proc/self/net/tcp6", "/proc/self/net/udp", "/proc/self/net/udp6"};
+	static const char *const tables[] = {"/proc/self/net/tcp", "/proc/self/net/tcp6", "/proc/self/net/udp",
+	                                     "/proc/self/net/udp6"};
 	char line[512], path[64], text[64], want[64];
 
 	for (size_t i = 0; i < 4; i++) {
@@ -546,7 +550,8 @@ static bool listens(struct cw_engine *e, unsigned port)
 		unsigned long inode;
 
 		while (f && fgets(line, sizeof(line), f)) {
-			if (sscanf(line, " %*d: %*[0-9A-Fa-f]:%x %*s %*s %*s %*s %*s %*s %*s %lu", &p, &inode) != 2 || p != port || !inode)
+			if (sscanf(line, " %*d: %*[0-9A-Fa-f]:%x %*s %*s %*s %*s %*s %*s %*s %lu", &p, &inode) != 2 ||
+			    p != port || !inode)
 				continue;
 			snprintf(want, sizeof(want), "socket:[%lu]", inode);
 			for (int b = 0; b < CW_HASH; b++)
@@ -638,7 +643,7 @@ int64_t cw_perform_plan(struct cw_engine *e, struct cw_task *t, struct cw_delive
 		ssize_t len = readlinkat(p->fd, "", text, size);
 
 		if (len < 0)
-			return errno == ENOENT ? -EINVAL : -errno;
+			return errno == ENOENT ? -(int64_t)plan->arg[1] : -errno;
 		n = cw_mem_write(t->tid, plan->to.a, text, (size_t)len);
 		return n ? n : len;
 	}
@@ -670,7 +675,8 @@ int64_t cw_perform_plan(struct cw_engine *e, struct cw_task *t, struct cw_delive
 		fd_path(p->fd, path);
 		return linkat(AT_FDCWD, path, q->parent, q->name, AT_SYMLINK_FOLLOW) ? -errno : 0;
 	case CW_OP_RENAME:
-		return syscall(SYS_renameat2, p->parent, p->name, q->parent, q->name, (unsigned)plan->arg[0]) ? -errno : 0;
+		return syscall(SYS_renameat2, p->parent, p->name, q->parent, q->name, (unsigned)plan->arg[0]) ? -errno
+		                                                                                              : 0;
 	case CW_OP_CHMOD:
 		if (!syscall(SYS_fchmodat2, p->fd, "", (mode_t)plan->arg[0], AT_EMPTY_PATH))
 			return 0;

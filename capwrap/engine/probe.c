@@ -41,7 +41,8 @@ static int read_int(const char *path, int missing)
 static int probe_openat2(void)
 {
 	struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_BENEATH};
-	int dir = open("/", O_PATH | O_CLOEXEC), fd = (int)syscall(SYS_openat2, dir, ".", &how, sizeof(how)), ret = have(fd);
+	int dir = open("/", O_PATH | O_CLOEXEC), fd = (int)syscall(SYS_openat2, dir, ".", &how, sizeof(how)),
+	    ret = have(fd);
 
 	if (fd >= 0)
 		close(fd);
@@ -80,7 +81,7 @@ static int probe_procmap(void)
 
 	if (fd < 0)
 		return -errno;
-	ret = have(ioctl(fd, (unsigned long)_IOWR(0x9f, 17, uint64_t[13]), q));
+	ret = have(ioctl(fd, (unsigned long)_IOWR('f', 17, uint64_t[13]), q));
 	close(fd);
 	return ret;
 }
@@ -109,7 +110,8 @@ static void probe_child(struct cw_features *f)
 	if (f->ptrace > 0) {
 		struct iovec to = {&got, sizeof(got)}, from = {&word, sizeof(word)};
 
-		f->process_vm = process_vm_readv(pid, &to, 1, &from, 1, 0) == (ssize_t)sizeof(got) && got == 42 ? 1 : -errno;
+		f->process_vm =
+			process_vm_readv(pid, &to, 1, &from, 1, 0) == (ssize_t)sizeof(got) && got == 42 ? 1 : -errno;
 	}
 	kill(pid, SIGKILL);
 	while (waitpid(pid, &status, __WALL) < 0 && errno == EINTR) {
@@ -144,7 +146,7 @@ void cw_probe_run(struct cw_features *f)
 	f->seccomp_trace = !syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action);
 	action = SECCOMP_RET_USER_NOTIF;
 	f->seccomp_user_notif = !syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) &&
-				!syscall(SYS_seccomp, SECCOMP_GET_NOTIF_SIZES, 0, &sizes);
+	                        !syscall(SYS_seccomp, SECCOMP_GET_NOTIF_SIZES, 0, &sizes);
 	f->openat2 = probe_openat2();
 	f->vdso_gadget = cw_vdso_gadget() >= 0;
 	getrlimit(RLIMIT_NOFILE, &lim);

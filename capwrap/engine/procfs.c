@@ -188,7 +188,11 @@ static int magic(struct cw_engine *e, int tid, const char *what, char *dst, size
 	if (host[0] != '/')
 		return snprintf(dst, size, "%s", host);
 	int len = cw_reverse(e, host, dst, size);
+	int pts = strncmp(host, "/dev/pts/", 9) ? -1 : number(host + 9, strlen(host + 9));
 
+	for (int i = 0; i < e->n_pts; i++)
+		if (e->pts[i] == pts)
+			return snprintf(dst, size, "%s", host);
 	/* what it holds but could not name: nothing is told of where it is */
 	return len > 0 ? len : snprintf(dst, size, "/(outside)");
 }
@@ -236,7 +240,8 @@ static int in_sys(struct cw_place *p, const char *rest)
 	return S_ISLNK(st.st_mode) ? -EACCES : 0;
 }
 
-static int in_process(struct cw_ctx *c, struct cw_place *p, const char *s, char *text, size_t size, bool nofollow, bool task)
+static int in_process(struct cw_ctx *c, struct cw_place *p, const char *s, char *text, size_t size, bool nofollow,
+                      bool task)
 {
 	struct cw_engine *e = container(c);
 	size_t len;
@@ -261,7 +266,8 @@ static int in_process(struct cw_ctx *c, struct cw_place *p, const char *s, char 
 	p->proc_entry = (uint32_t)(t - entries);
 	switch (t->serve) {
 	case S_LINK: {
-		int n = strcmp(t->name, "root") ? magic(e, p->proc_tid, t->name, link, sizeof(link)) : snprintf(link, sizeof(link), "/");
+		int n = strcmp(t->name, "root") ? magic(e, p->proc_tid, t->name, link, sizeof(link))
+		                                : snprintf(link, sizeof(link), "/");
 
 		if (n < 0)
 			return n;
@@ -344,10 +350,11 @@ static int in_process(struct cw_ctx *c, struct cw_place *p, const char *s, char 
 				break;
 		if (f)
 			fclose(f);
-		uint64_t own = flags & O_PATH ? CW_RIGHTS_ALL :
-				(flags & O_ACCMODE) == O_RDONLY ? CW_RIGHTS_ALL & ~(uint64_t)(CW_RIGHT_WRITE | CW_RIGHT_FTRUNCATE) :
-				(flags & O_ACCMODE) == O_WRONLY ? CW_RIGHTS_ALL & ~(uint64_t)CW_RIGHT_READ :
-								  CW_RIGHTS_ALL;
+		uint64_t own = flags & O_PATH ? CW_RIGHTS_ALL
+		               : (flags & O_ACCMODE) == O_RDONLY
+		                       ? CW_RIGHTS_ALL & ~(uint64_t)(CW_RIGHT_WRITE | CW_RIGHT_FTRUNCATE)
+		               : (flags & O_ACCMODE) == O_WRONLY ? CW_RIGHTS_ALL & ~(uint64_t)CW_RIGHT_READ
+		                                                 : CW_RIGHTS_ALL;
 		struct cw_place *in = &c->place[p == &c->place[0] ? 1 : 0];
 		char held[CW_PATH_MAX];
 		int h = e->ctx.ops->held_path(c, p->fd, held, sizeof(held));
@@ -362,7 +369,9 @@ static int in_process(struct cw_ctx *c, struct cw_place *p, const char *s, char 
 		}
 		if (h < 0) {
 			/* inherited, from outside the grants: its own mode is all that it gives, and none for an O_PATH one */
-			p->rights = flags & O_PATH ? 0 : own & (CW_RIGHT_READ | CW_RIGHT_WRITE | CW_RIGHT_FSTAT | CW_RIGHT_LOOKUP);
+			p->rights = flags & O_PATH
+			                    ? 0
+			                    : own & (CW_RIGHT_READ | CW_RIGHT_WRITE | CW_RIGHT_FSTAT | CW_RIGHT_LOOKUP);
 			p->grant = CW_NONE;
 			return 0;
 		}
@@ -540,12 +549,14 @@ static int made(struct cw_engine *e, const char *name)
 		const char *type = n->kind == CW_NODE_PROC ? "proc" : n->kind == CW_NODE_PTS ? "devpts" : "capwrap";
 		const char *mode = n->rights & CW_RIGHT_WRITE ? "rw" : "ro";
 
-		if (i && n->kind != CW_NODE_DIR && n->kind != CW_NODE_PRIVATE && n->kind != CW_NODE_PROC && n->kind != CW_NODE_PTS)
+		if (i && n->kind != CW_NODE_DIR && n->kind != CW_NODE_PRIVATE && n->kind != CW_NODE_PROC &&
+		    n->kind != CW_NODE_PTS)
 			continue;
 		if (cw_node_path(&e->im, i, path, sizeof(path)) < 0)
 			continue;
 		if (info)
-			fprintf(f, "%u %u 0:%u / %s %s,relatime - %s %s %s\n", id, i ? 1u : 0u, id, path, mode, type, type, mode);
+			fprintf(f, "%u %u 0:%u / %s %s,relatime - %s %s %s\n", id, i ? 1u : 0u, id, path, mode, type,
+			        type, mode);
 		else if (stats)
 			fprintf(f, "device %s mounted on %s with fstype %s\n", type, path, type);
 		else
@@ -568,12 +579,14 @@ int cw_proc_open(struct cw_engine *e, struct cw_place *p, uint64_t flags)
 	if (p->proc != CW_PROC_FILE && p->proc != CW_PROC_REAL_DIR)
 		return -ELOOP;
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", p->fd);
-	int fd = open(path, (int)(flags & (O_ACCMODE | O_NONBLOCK | O_DIRECTORY | O_PATH | O_APPEND)) | O_CLOEXEC | O_NOCTTY);
+	int fd = open(path,
+	              (int)(flags & (O_ACCMODE | O_NONBLOCK | O_DIRECTORY | O_PATH | O_APPEND)) | O_CLOEXEC | O_NOCTTY);
 
 	return fd < 0 ? -errno : fd;
 }
 
-int cw_proc_list(struct cw_engine *e, struct cw_place *p, int (*add)(void *ctx, const char *name, uint32_t type), void *ctx)
+int cw_proc_list(struct cw_engine *e, struct cw_place *p, int (*add)(void *ctx, const char *name, uint32_t type),
+                 void *ctx)
 {
 	char name[32];
 	int err = 0;
@@ -594,10 +607,13 @@ int cw_proc_list(struct cw_engine *e, struct cw_place *p, int (*add)(void *ctx, 
 		for (size_t i = 0; !err && i < ENTRIES; i++)
 			if (entries[i].where == TOP)
 				err = add(ctx, entries[i].name,
-					  entries[i].serve == S_LINK ? S_IFLNK : entries[i].serve == S_DIR ? S_IFDIR : S_IFREG);
+				          entries[i].serve == S_LINK  ? S_IFLNK
+				          : entries[i].serve == S_DIR ? S_IFDIR
+				                                      : S_IFREG);
 		return err;
 	}
-	const char *what = p->proc_entry < ENTRIES && entries[p->proc_entry].serve == S_FDS ? entries[p->proc_entry].name : NULL;
+	const char *what =
+		p->proc_entry < ENTRIES && entries[p->proc_entry].serve == S_FDS ? entries[p->proc_entry].name : NULL;
 	size_t base = strlen(p->path);
 
 	/* /proc/PID itself, or its thread's directory: proc_entry is no entry then */
@@ -629,13 +645,26 @@ int cw_proc_list(struct cw_engine *e, struct cw_place *p, int (*add)(void *ctx, 
 				err = add(ctx, entry->d_name, strcmp(what, "fd") ? S_IFREG : S_IFLNK);
 		}
 		closedir(d);
+		/* the descriptor that the listing is about to be read from is in it, natively: the lowest free one */
+		if (!err && p->proc_pid == e->ctx.call.tgid) {
+			int fd = 0;
+
+			do
+				snprintf(path, sizeof(path), "/proc/%d/fd/%d", p->proc_tid, fd);
+			while (!faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW) && ++fd);
+			snprintf(name, sizeof(name), "%d", fd);
+			err = add(ctx, name, strcmp(what, "fd") ? S_IFREG : S_IFLNK);
+		}
 		return err;
 	}
 	bool task = p->proc_tid != p->proc_pid && strstr(p->path, "/task/");
 
 	for (size_t i = 0; !err && i < ENTRIES; i++)
-		if (entries[i].where != TOP && (task || entries[i].where != TASK) && !(task && !strcmp(entries[i].name, "task")))
+		if (entries[i].where != TOP && (task || entries[i].where != TASK) &&
+		    !(task && !strcmp(entries[i].name, "task")))
 			err = add(ctx, entries[i].name,
-				  entries[i].serve == S_LINK ? S_IFLNK : entries[i].serve == S_FDS ? S_IFDIR : S_IFREG);
+			          entries[i].serve == S_LINK  ? S_IFLNK
+			          : entries[i].serve == S_FDS ? S_IFDIR
+			                                      : S_IFREG);
 	return err;
 }

@@ -68,13 +68,13 @@ static void emit(struct cw_engine *e, struct cw_event *v, const char *const s[4]
 void cw_record_process(struct cw_engine *e, int what, int pid, int64_t result, const char *argv, size_t argv_len)
 {
 	struct cw_event v = {.type = CW_EVENT_PROCESS,
-			     .kind = (uint8_t)what,
-			     .t = cw_now() - e->start_ns,
-			     .pid = pid,
-			     .tid = pid,
-			     .result = result,
-			     .grant = CW_NONE,
-			     .grant2 = CW_NONE};
+	                     .kind = (uint8_t)what,
+	                     .t = cw_now() - e->start_ns,
+	                     .pid = pid,
+	                     .tid = pid,
+	                     .result = result,
+	                     .grant = CW_NONE,
+	                     .grant2 = CW_NONE};
 	const char *s[4] = {NULL, NULL, NULL, argv};
 	size_t len[4] = {0, 0, 0, argv_len};
 
@@ -100,14 +100,14 @@ void cw_record_call(struct cw_engine *e, struct cw_task *t, int64_t result)
 		return;
 	}
 	struct cw_event v = {.nr = (uint16_t)c->call.nr,
-			     .kind = (uint8_t)c->rec.kind,
-			     .t = cw_now() - e->start_ns,
-			     .pid = c->call.tgid,
-			     .tid = c->call.tid,
-			     .result = result,
-			     .rights = c->rec.needs,
-			     .grant = c->rec.grant,
-			     .grant2 = c->rec.grant2};
+	                     .kind = (uint8_t)c->rec.kind,
+	                     .t = cw_now() - e->start_ns,
+	                     .pid = c->call.tgid,
+	                     .tid = c->call.tid,
+	                     .result = result,
+	                     .rights = c->rec.needs,
+	                     .grant = c->rec.grant,
+	                     .grant2 = c->rec.grant2};
 	const char *s[4] = {name_of(&c->place[0], c->whole), name_of(&c->place[1], c->whole2), NULL, c->rec.extra};
 	size_t len[4];
 

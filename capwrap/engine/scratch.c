@@ -57,7 +57,9 @@ int cw_scratch_make(struct cw_engine *e)
 		if (bases[i])
 			(void)make_dir(e, e->scratch, sizeof(e->scratch), bases[i]);
 	if (!e->scratch[0])
-		return cw_failed(e, "cannot make a directory for private files in $TMPDIR, /tmp, /var/tmp or /dev/shm: %s", strerror(errno));
+		return cw_failed(e,
+		                 "cannot make a directory for private files in $TMPDIR, /tmp, /var/tmp or /dev/shm: %s",
+		                 strerror(errno));
 	e->scratch_fd = open(e->scratch, O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (e->scratch_fd < 0 || mkdirat(e->scratch_fd, "view", 0700))
 		return cw_failed(e, "cannot make %s/view: %s", e->scratch, strerror(errno));
@@ -294,7 +296,8 @@ int cw_made_file(struct cw_engine *e, const char *text, size_t len)
 	(void)e;
 	if (fd < 0)
 		return -errno;
-	if (write(fd, text, len) != (ssize_t)len || fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)) {
+	if (write(fd, text, len) != (ssize_t)len ||
+	    fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)) {
 		close(fd);
 		return -EIO;
 	}

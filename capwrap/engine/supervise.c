@@ -12,18 +12,17 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-extern const uint8_t cw_stub_begin[], cw_stub_end[], cw_stub_call[], cw_stub_retry[], cw_stub_done[], cw_stub_deliver[], cw_stub_start[],
-	cw_stub_undo_from[], cw_stub_undo_to[];
+extern const uint8_t cw_stub_begin[], cw_stub_end[], cw_stub_call[], cw_stub_retry[], cw_stub_done[], cw_stub_deliver[],
+	cw_stub_start[], cw_stub_undo_from[], cw_stub_undo_to[];
 
 #define AT(label) (CW_PAD_STUB + (uint64_t)((label)-cw_stub_begin))
 #define X(name) void cw_rw_##name(struct cw_ctx *c);
 CW_HANDLERS(X)
 #undef X
 
-static cw_rewriter *const rewriters[] = {
-	NULL,
+static cw_rewriter *const rewriters[] = {NULL,
 #define X(name) cw_rw_##name,
-	CW_HANDLERS(X)
+                                         CW_HANDLERS(X)
 #undef X
 };
 
@@ -36,7 +35,8 @@ static void resume(struct cw_task *t, int sig)
 static void kill_process(struct cw_engine *e, struct cw_task *t, const char *why)
 {
 	if (!e->res->message[0])
-		snprintf(e->res->message, sizeof(e->res->message), "process %d was killed: %s", t->proc ? t->proc->pid : t->tid, why);
+		snprintf(e->res->message, sizeof(e->res->message), "process %d was killed: %s",
+		         t->proc ? t->proc->pid : t->tid, why);
 	if (!t->proc || t->proc->pidfd < 0 || syscall(SYS_pidfd_send_signal, t->proc->pidfd, SIGKILL, NULL, 0))
 		(void)syscall(SYS_tkill, t->tid, SIGKILL);
 	resume(t, 0);
@@ -63,7 +63,8 @@ static void resume_answer(struct cw_engine *e, struct cw_task *t, struct user_re
 }
 
 /* The target makes a call from the stub, which the seccomp program judges afresh. */
-static bool enter_stub(struct cw_engine *e, struct cw_task *t, struct user_regs_struct *regs, const uint8_t *entry, size_t bytes)
+static bool enter_stub(struct cw_engine *e, struct cw_task *t, struct user_regs_struct *regs, const uint8_t *entry,
+                       size_t bytes)
 {
 	int slot = cw_slot_take(e, bytes);
 
@@ -121,7 +122,8 @@ static void resume_rewrite(struct cw_engine *e, struct cw_task *t, struct user_r
 }
 
 /* The call becomes the hand-over of a descriptor; `then`, if any, is the call that uses it, made from the stub. */
-static void resume_deliver(struct cw_engine *e, struct cw_task *t, struct user_regs_struct *regs, struct cw_delivery *d, const uint64_t *then)
+static void resume_deliver(struct cw_engine *e, struct cw_task *t, struct user_regs_struct *regs, struct cw_delivery *d,
+                           const uint64_t *then)
 {
 	t->orig = *regs;
 	if (then[0]) {
@@ -132,7 +134,7 @@ static void resume_deliver(struct cw_engine *e, struct cw_task *t, struct user_r
 		}
 		struct cw_frame *f = (void *)(e->pad + (cw_slot_address(t->slot) - CW_PAD_BASE));
 
-		f->expect = (uint64_t)-(int64_t)d->install;
+		f->expect = (uint64_t) - (int64_t)d->install;
 		f->nr = then[0];
 		memcpy(f->arg, then + 1, sizeof(f->arg));
 	}
@@ -149,8 +151,8 @@ static void resume_deliver(struct cw_engine *e, struct cw_task *t, struct user_r
 
 /* --- a mapped script's argv: interpreter, argument, script, then the caller's from the second on --- */
 
-static bool build_argv(struct cw_engine *e, struct cw_task *t, uint64_t argv, const char *strings, size_t len, int count,
-		       struct user_regs_struct *regs)
+static bool build_argv(struct cw_engine *e, struct cw_task *t, uint64_t argv, const char *strings, size_t len,
+                       int count, struct user_regs_struct *regs)
 {
 	size_t n = 0, size;
 	uint64_t p = 0;
@@ -235,9 +237,12 @@ static void violation(struct cw_engine *e, struct cw_task *t, int64_t *ret)
 	case CW_VIOLATION_STOP:
 		(void)syscall(SYS_tgkill, t->proc->pid, t->tid, SIGSTOP);
 		fprintf(stderr,
-			"capwrap: process %d stopped at a refused call (%s%s%s). It is traced: end it with kill -KILL %d, look at it in /proc/%d, "
-			"go on with kill -CONT %d; to attach a debugger, kill -KILL %d ends capwrap and all that it runs\n",
-			t->tid, cw_syscalls[e->ctx.call.nr].name, path[0] ? " " : "", path, t->proc->pid, t->tid, t->proc->pid, (int)getpid());
+		        "capwrap: process %d stopped at a refused call (%s%s%s). It is traced: end it with kill -KILL "
+		        "%d, look at it in /proc/%d, "
+		        "go on with kill -CONT %d; to attach a debugger, kill -KILL %d ends capwrap and all that it "
+		        "runs\n",
+		        t->tid, cw_syscalls[e->ctx.call.nr].name, path[0] ? " " : "", path, t->proc->pid, t->tid,
+		        t->proc->pid, (int)getpid());
 		break;
 	default:
 		e->killed = true;
@@ -439,7 +444,7 @@ static void take_out(struct cw_engine *e, struct cw_task *t, struct user_regs_st
 	} else if (t->pending == CW_DELIVERING && regs->rip >= AT(cw_stub_deliver) && regs->rip < AT(cw_stub_start)) {
 		undo = regs->rip != AT(cw_stub_deliver) || rax >= 0;
 	} else if (regs->rip == AT(cw_stub_call) || regs->rip == AT(cw_stub_retry) || regs->rip == AT(cw_stub_done) ||
-		   (regs->rip >= AT(cw_stub_undo_from) && regs->rip < AT(cw_stub_undo_to))) {
+	           (regs->rip >= AT(cw_stub_undo_from) && regs->rip < AT(cw_stub_undo_to))) {
 		undo = true;
 	} else if (regs->rip > AT(cw_stub_done) && regs->rip < AT(cw_stub_deliver) - 2) {
 		/* a sendmmsg whose message is sent: finish it */
@@ -529,8 +534,20 @@ static void on_new(struct cw_engine *e, struct cw_task *parent, int event)
 		return;
 	}
 	tid = (int)msg;
-	if (!cw_task_find(e, tid)) {
-		bool thread = event == PTRACE_EVENT_CLONE && (int)regs.orig_rax == SYS_clone && (regs.rdi & 0x10000 /* CLONE_THREAD */);
+	bool ended = false;
+
+	for (unsigned i = 0; i < sizeof(e->early) / sizeof(e->early[0]); i++)
+		if (e->early[i] == tid) {
+			e->early[i] = 0;
+			ended = true;
+		}
+	struct cw_task *known = cw_task_find(e, tid);
+
+	if (known)
+		known->unannounced = false;
+	if (!ended && !known) {
+		bool thread = event == PTRACE_EVENT_CLONE && (int)regs.orig_rax == SYS_clone &&
+		              (regs.rdi & 0x10000 /* CLONE_THREAD */);
 		struct cw_proc *proc = thread ? parent->proc : cw_proc_add(e, tid, parent->proc);
 		struct cw_task *t = proc ? cw_task_add(e, tid, proc) : NULL;
 
@@ -538,7 +555,6 @@ static void on_new(struct cw_engine *e, struct cw_task *parent, int event)
 			(void)syscall(SYS_tkill, tid, SIGKILL);
 			e->res->incomplete = 1;
 		} else {
-			t->fresh = true;
 			if (!thread) {
 				e->res->processes++;
 				if (e->run->flags & CW_RUN_RECORD_ACCESS)
@@ -574,7 +590,17 @@ static struct cw_task *adopt_unknown(struct cw_engine *e, int tid)
 				cw_record_process(e, CW_PROCESS_START, tgid, ppid, NULL, 0);
 		}
 	}
-	return proc ? cw_task_add(e, tid, proc) : NULL;
+	struct cw_task *t = proc ? cw_task_add(e, tid, proc) : NULL;
+
+	if (t)
+		t->unannounced = true;
+	return t;
+}
+
+/* Its parent's event is still to come, and must not bring it back into the book. */
+static void note_early(struct cw_engine *e, int tid)
+{
+	e->early[e->n_early++ % (sizeof(e->early) / sizeof(e->early[0]))] = tid;
 }
 
 /* argv as /proc shows it, for the record of an exec. */
@@ -627,10 +653,13 @@ static void on_exec(struct cw_engine *e, struct cw_task *t)
 	if (err) {
 		char why[160];
 
-		snprintf(why, sizeof(why), "at its exec stop, what was mapped is not what was decided (%s)", strerror(-err));
+		snprintf(why, sizeof(why), "at its exec stop, what was mapped is not what was decided (%s)",
+		         strerror(-err));
 		kill_process(e, t, why);
 		return;
 	}
+	if (launching && e->run->started)
+		e->run->started(e->run->sink_ctx, t->proc->pid);
 	if (launching && (e->run->flags & CW_RUN_RECORD_ACCESS))
 		cw_record_process(e, CW_PROCESS_START, t->proc->pid, (int64_t)getpid(), NULL, 0);
 	record_exec(e, t);
@@ -657,6 +686,8 @@ static void on_ended(struct cw_engine *e, struct cw_task *t, int status)
 	forget_result(e, t);
 	if (leader && (e->run->flags & CW_RUN_RECORD_ACCESS))
 		cw_record_process(e, CW_PROCESS_EXIT, tid, status, NULL, 0);
+	if (t->unannounced)
+		note_early(e, tid);
 	cw_task_drop(e, t);
 	if (tid == e->root_pid) {
 		e->root_ended = true;
@@ -696,7 +727,6 @@ static void on_stop(struct cw_engine *e, struct cw_task *t, int status)
 		return;
 	case PTRACE_EVENT_STOP:
 		if (!is_stop(sig)) {
-			t->fresh = false;
 			if (t->inject)
 				(void)ptrace(PTRACE_SYSCALL, t->tid, NULL, NULL);
 			else
@@ -744,6 +774,8 @@ void cw_supervise(struct cw_engine *e)
 		if (!WIFSTOPPED(status)) {
 			if (t)
 				on_ended(e, t, status);
+			else
+				note_early(e, tid);
 			continue;
 		}
 		if (!t)

@@ -114,6 +114,7 @@ void cw_kill_all(struct cw_engine *e, int sig)
 	for (int i = 0; i < CW_HASH; i++)
 		for (struct cw_proc *p = e->procs[i]; p; p = p->next)
 			if (p->pidfd < 0 || syscall(SYS_pidfd_send_signal, p->pidfd, sig, NULL, 0))
-				(void)kill(p->pid, sig); /* no descriptor left to open one: still traced, so not reused */
+				(void)kill(p->pid,
+				           sig); /* no descriptor left to open one: still traced, so not reused */
 	pthread_mutex_unlock(&e->lock);
 }
