@@ -1,0 +1,156 @@
+# What a person runs. Each target sets up what it needs: the virtual environment, the compiled engine,
+# the sources that the tests build. `make help` lists them.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+# The first Python that runs and is 3.11 or newer: a version manager's shim exists also where its Python does not.
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 /usr/bin/python3; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
+CC ?= cc
+VENV := .venv
+BIN := $(VENV)/bin
+PYTEST := $(BIN)/python -m pytest
+TESTS ?= tests/unit tests/system tests/escape tests/races
+PYTEST_ARGS ?=
+
+C_SOURCES := $(wildcard capwrap/engine/*.[cS] rewriters/*.c)
+C_HEADERS := $(wildcard capwrap/engine/*.h rewriters/*.h rewriters/generated/*.h)
+TABLES := $(wildcard rewriters/*.tbl)
+# The C that people write: no generated file, and no assembly.
+OWN_C := $(filter-out rewriters/generated/% capwrap/engine/_% %.S,$(C_SOURCES) $(C_HEADERS))
+TEST_C := $(wildcard tests/programs/*/*.[ch] tests/fuzz/*.c examples/demo/*.[ch])
+MAN := $(wildcard man/*.[1-8])
+BUILD_STAMP := $(VENV)/.built
+PYTHON_SOURCES = $(wildcard capwrap tests bench rewriters examples setup.py)
+
+.PHONY: help
+help:
+	@echo 'make demo      compile a C program confined, run it confined, see one refusal explained'
+	@echo 'make test      unit, system, escape and race tests (PYTEST_ARGS="-k name" for some of them)'
+	@echo 'make lint      ruff, mypy, clang-format, clang-tidy, generated files, man pages'
+	@echo 'make format    bring Python and C into the layout that lint asks for'
+	@echo 'make bench     measure capwrap against native and the peers found here'
+	@echo 'make fuzz      fuzz the decoders of untrusted bytes (FUZZ_SECONDS=60)'
+	@echo 'make sanitize  system tests on an engine built with ASan and UBSan'
+	@echo 'make man-lint  mandoc lint of the man pages alone'
+	@echo 'make build     the virtual environment and the engine only'
+	@echo 'make clean     remove everything that was built'
+
+need = command -v $(1) >/dev/null || { echo 'capwrap: $(1) is not on this machine: install the package $(2)' >&2; exit 1; }
+
+# --- the virtual environment and the engine -------------------------------------------------------------------------
+
+.PHONY: build
+build: $(BUILD_STAMP)
+
+.PHONY: check-tools
+check-tools:
+	@[ -n '$(PYTHON)' ] || { echo 'capwrap: no Python 3.11 or newer found: install one (Debian: python3 python3-dev python3-venv), or make PYTHON=/path/to/python3' >&2; exit 1; }
+	@[ "$$(uname -sm)" = 'Linux x86_64' ] || { echo "capwrap: this is $$(uname -sm), and capwrap runs on Linux x86_64 only" >&2; exit 1; }
+	@command -v $(CC) >/dev/null || { echo 'capwrap: no C compiler "$(CC)": install one (Debian: gcc), or make CC=clang' >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo 'capwrap: $(PYTHON) cannot make virtual environments: install its venv module (Debian: python3-venv)' >&2; exit 1; }
+	@$(PYTHON) -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")))' || { echo 'capwrap: Python.h of $(PYTHON) is missing: install its headers (Debian: python3-dev)' >&2; exit 1; }
+	@echo '#include <linux/seccomp.h>' | $(CC) -E -o /dev/null - 2>/dev/null || { echo 'capwrap: the kernel headers are missing: install them (Debian: linux-libc-dev)' >&2; exit 1; }
+
+$(VENV)/pyvenv.cfg: | check-tools
+	$(PYTHON) -m venv $(VENV)
+
+# setup.py regenerates nothing: generated files are in the repository, and `make lint` proves them fresh.
+$(BUILD_STAMP): $(VENV)/pyvenv.cfg pyproject.toml $(wildcard setup.py) $(C_SOURCES) $(C_HEADERS) $(TABLES) $(wildcard capwrap/engine/*.py)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
+	touch $@
+
+SOURCES_DIR = $(or $(CAPWRAP_SOURCES),.cache/sources)
+
+.PHONY: sources
+sources:
+	@.ci/sources '$(SOURCES_DIR)'
+
+# --- what a person runs ---------------------------------------------------------------------------------------------
+
+.PHONY: demo
+demo: $(BUILD_STAMP)
+	@PATH="$$PWD/$(BIN):$$PATH" examples/demo/demo.sh
+
+.PHONY: test
+test: $(BUILD_STAMP) sources
+	$(PYTEST) $(PYTEST_ARGS) $(wildcard $(TESTS))
+
+.PHONY: bench
+bench: $(BUILD_STAMP)
+	$(BIN)/capwrap bench
+
+# Each tests/fuzz/NAME.c is a libFuzzer target over the freestanding readers. Inputs that were found stay in
+# build/fuzz/NAME, so that the next run goes on from them; a crash is written there and ends the run.
+FUZZ_SECONDS ?= 60
+FUZZERS := $(patsubst tests/fuzz/%.c,build/fuzz/%.bin,$(wildcard tests/fuzz/*.c))
+FUZZ_FLAGS := -std=gnu11 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
+FUZZED := rewriters/image.c rewriters/namespace.c rewriters/text.c
+
+build/fuzz/%.bin: tests/fuzz/%.c $(FUZZED) $(C_HEADERS)
+	@$(call need,clang,clang)
+	mkdir -p build/fuzz/$*
+	clang $(FUZZ_FLAGS) -I. $< $(FUZZED) -o $@
+
+# Real policies, with a path to look up, as the image fuzzer wants its input.
+build/fuzz/image/seed: $(BUILD_STAMP)
+	mkdir -p $(@D)
+	$(BIN)/capwrap compile --profile base --deny '/usr/**/*.key' -o build/fuzz/seed.cap
+	{ printf '/usr/include/stdio.h\0'; cat build/fuzz/seed.cap; } >$@
+
+.PHONY: fuzz
+fuzz: $(FUZZERS) build/fuzz/image/seed
+	for each in $(FUZZERS); do \
+		"$$each" -max_total_time=$(FUZZ_SECONDS) -timeout=10 -max_len=200000 -print_final_stats=1 \
+			-artifact_prefix="$${each%.bin}/" "$${each%.bin}"; \
+	done
+
+# --- the engine under sanitizers ------------------------------------------------------------------------------------
+
+SANITIZED := build/sanitize/capwrap-exec
+SANITIZE_FLAGS := -std=gnu11 -g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+SANITIZE_TESTS ?= tests/system/test_real_files.py tests/system/test_real_binutils.py tests/system/test_real_compilers.py \
+	tests/system/test_run_pointers.py tests/system/test_run_exec.py
+
+$(SANITIZED): $(C_SOURCES) $(C_HEADERS)
+	mkdir -p $(@D)
+	$(CC) $(SANITIZE_FLAGS) -I. -pthread $(filter-out capwrap/engine/_%,$(C_SOURCES)) -o $@
+
+.PHONY: sanitize
+sanitize: $(BUILD_STAMP) $(SANITIZED)
+	CAPWRAP_EXEC="$$PWD/$(SANITIZED)" ASAN_OPTIONS=abort_on_error=1 $(PYTEST) $(PYTEST_ARGS) $(SANITIZE_TESTS)
+
+# --- lint -----------------------------------------------------------------------------------------------------------
+
+
+.PHONY: lint
+lint: $(BUILD_STAMP) man-lint
+	@$(call need,clang-format,clang-format)
+	@$(call need,clang-tidy,clang-tidy)
+	$(BIN)/ruff check $(PYTHON_SOURCES)
+	$(BIN)/ruff format --check $(PYTHON_SOURCES)
+	$(BIN)/mypy --strict capwrap
+	$(BIN)/python rewriters/generate.py --check
+	clang-format --dry-run -Werror $(OWN_C) $(TEST_C)
+	clang-tidy --quiet --warnings-as-errors='*' $(filter %.c,$(OWN_C)) -- -std=gnu11 -I. -pthread -Wall -Wextra -Wshadow -Wconversion
+
+.PHONY: format
+format: $(BUILD_STAMP)
+	$(BIN)/ruff check --fix-only --quiet $(PYTHON_SOURCES)
+	$(BIN)/ruff format $(PYTHON_SOURCES)
+	clang-format -i $(OWN_C) $(TEST_C)
+
+# mandoc prints nothing and ends with 0 where a page has nothing to say about.
+.PHONY: man-lint
+man-lint:
+	@$(call need,mandoc,mandoc)
+	mandoc -T lint -W style $(MAN)
+
+.PHONY: clean
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache examples/demo/build
+	rm -f capwrap/engine/_*.so capwrap/engine/_*.c
+	find capwrap tests bench rewriters -name __pycache__ -type d -prune -exec rm -rf {} +

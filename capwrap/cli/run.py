@@ -1,0 +1,241 @@
+"""capwrap run: COMMAND in capability mode."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from capwrap.cli.base import Command, complete_files
+from capwrap.cli.messages import FAILED, NOT_FOUND, NOT_RUNNABLE, REFUSED, TIMED_OUT, Failure, printable, say
+from capwrap.cli.policy_options import policy_of, policy_options
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from capwrap.engine import Outcome
+    from capwrap.observe.recording import Recording
+    from capwrap.policy import Policy
+
+_LONGEST = (1 << 32) - 1  # ms; struct cw_run has 32 bits
+
+
+@click.command(
+    "run",
+    cls=Command,
+    context_settings={"allow_interspersed_args": False},
+    short_help="Run COMMAND in capability mode.",
+    epilog="Exit status: COMMAND's own, or of its signal; 120 refused (--fail-on-violation), 124 timed out, "
+    "125 capwrap failed, 126 not runnable, 127 not found.",
+)
+@policy_options
+@click.option("--chdir", metavar="DIR", shell_complete=complete_files, help="Start in this directory of the namespace.")
+@click.option("--timeout", type=float, metavar="SECONDS", help="End the target after this time, with status 124.")
+@click.option(
+    "--method",
+    type=click.Choice(("auto", "ptrace")),
+    metavar="auto|ptrace",
+    default="auto",
+    help="How calls are caught.",
+)
+@click.option("--pass-fd", type=click.IntRange(0), metavar="N", multiple=True, help="Leave a descriptor open.")
+@click.option("--linger", is_flag=True, help="Wait for what COMMAND leaves behind instead of killing it.")
+@click.option("--best-effort", is_flag=True, help="Start even where the kernel gives less than the policy needs.")
+@click.option("--events", metavar="FILE|fd:N", shell_complete=complete_files, help="Record everything, as NDJSON.")
+@click.option("--fail-on-violation", is_flag=True, help="End with 120 where COMMAND succeeded but a call was refused.")
+@click.option("-q", "--quiet", is_flag=True, help="No summary of refusals at the end.")
+@click.option("-v", "--verbose", count=True, help="Tell of absent names too.")
+@click.argument("argv", metavar="COMMAND [ARG]...", nargs=-1, required=True, shell_complete=complete_files)
+def command(**values: Any) -> int:
+    """Run COMMAND in capability mode. What was not granted does not exist.
+
+    Without --policy, --profile or --pure the policy is workspace: the system's programs and libraries, and the current
+    directory read-write-execute.
+    """
+    policy = policy_of(values)
+    return run(policy, **values)
+
+
+def run(
+    policy: Policy,
+    *,
+    argv: Sequence[str],
+    chdir: str | None,
+    timeout: float | None,
+    method: str,  # auto is ptrace, the one method that there is
+    pass_fd: Sequence[int],
+    linger: bool,
+    best_effort: bool,
+    events: str | None,
+    fail_on_violation: bool,
+    quiet: bool,
+    verbose: int,
+) -> int:
+    """Run COMMAND under a policy; the exit status. Where a signal ended COMMAND, it does not return."""
+    from capwrap import engine as engines
+    from capwrap.observe.recording import Recording
+
+    timeout_ms = _milliseconds(timeout)
+    _check_descriptors(pass_fd)
+    image = _image(policy, argv)
+    engine = engines.load()
+    destination = None
+    if events is not None:
+        from capwrap.observe.events_file import open_destination
+
+        destination = open_destination(events)
+    recording = Recording(engine, image, argv, events=destination)
+    launch = engines.Launch(
+        image=image,
+        argv=[os.fsencode(argument) for argument in argv],
+        environ=os.environb,
+        chdir=None if chdir is None else os.fsencode(chdir),
+        record_access=recording.recording_accesses,
+        linger=linger,
+        best_effort=best_effort,
+        foreground=True,
+        timeout_ms=timeout_ms,
+        pass_fds=tuple(pass_fd),
+    )
+    outcome = engine.run(launch, recording.sink, jailed=recording.jailed)
+    status, signal = ending(outcome)
+    recording.finish(outcome, status=status, signal=signal)
+    _tell(outcome, recording, argv, timeout=timeout, quiet=quiet, verbose=verbose, recorded=events is not None)
+    if fail_on_violation and status == 0 and outcome.refusals:
+        return REFUSED
+    if signal is not None:
+        die_of(signal)
+    return status if status is not None else 0
+
+
+def _image(policy: Policy, argv: Sequence[str]) -> bytes:
+    """The policy image for COMMAND. Raises Failure with status 126 where COMMAND is there but cannot be run."""
+    from capwrap.policy import PolicyError, compiled
+
+    try:
+        return compiled(policy, command=argv, cwd=current_directory(), environ=os.environ)
+    except PolicyError as error:
+        from capwrap.elf import ElfError
+
+        if isinstance(error.__cause__, ElfError):
+            raise Failure(printable_lines(str(error)), NOT_RUNNABLE) from error
+        raise
+
+
+def ending(outcome: Outcome) -> tuple[int | None, int | None]:
+    """How a run ended, as (exit status, signal), one of them None."""
+    if outcome.failed:
+        return FAILED, None
+    if outcome.exec_errno:
+        import errno
+
+        missing = outcome.exec_errno in (errno.ENOENT, errno.ENOTDIR)
+        return (NOT_FOUND if missing else NOT_RUNNABLE), None
+    if outcome.timed_out:
+        return TIMED_OUT, None
+    if os.WIFSIGNALED(outcome.status):
+        return None, os.WTERMSIG(outcome.status)
+    return os.WEXITSTATUS(outcome.status), None
+
+
+def die_of(signal: int) -> NoReturn:
+    """End as COMMAND did, by the same signal, without a core file of capwrap's own."""
+    import resource
+    import signal as signals
+
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+    try:
+        signals.signal(signal, signals.SIG_DFL)
+    except (OSError, ValueError):
+        pass  # SIGKILL has no disposition, the signals that libc keeps for itself have the default one
+    else:
+        signals.pthread_sigmask(signals.SIG_UNBLOCK, {signal})
+    os.kill(os.getpid(), signal)
+    os._exit(128 + signal)  # where the signal did not end us: process 1 of a container has no default action
+
+
+def _tell(
+    outcome: Outcome,
+    recording: Recording,
+    argv: Sequence[str],
+    *,
+    timeout: float | None,
+    quiet: bool,
+    verbose: int,
+    recorded: bool,
+) -> None:
+    """Say what went wrong with the run, then with the record, then what was refused."""
+    if outcome.failed:
+        say(printable_lines(outcome.message or "the engine failed without a message"))
+    elif outcome.exec_errno:
+        say(_not_started(argv[0], outcome.exec_errno))
+    elif outcome.message:
+        say(printable_lines(outcome.message))
+    if outcome.timed_out:
+        say(f"{printable(argv[0])}: timed out after {timeout:g} s; --timeout gives it longer")
+    for problem in recording.problems:
+        say(problem)
+    if not quiet and (recording.observed or (verbose and outcome.absent)):
+        lines = recording.summary.lines(verbose=verbose > 0, record=recorded, absent=outcome.absent)
+        if lines:
+            say("\n".join(lines))
+    if verbose > 1:
+        say(
+            f"{outcome.processes} processes, {outcome.stops} stops, {outcome.deliveries} descriptors delivered, "
+            f"{outcome.refusals} refusals, {outcome.absent} absent"
+        )
+
+
+def printable_lines(text: str) -> str:
+    """Lines for a terminal."""
+    return "\n".join(printable(line) for line in text.splitlines())
+
+
+def _not_started(name: str, number: int) -> str:
+    """Why COMMAND did not start: what the target sees, and where the host differs, the remedy."""
+    import errno
+    import shutil
+
+    shown = printable(name)
+    if number in (errno.ENOENT, errno.ENOTDIR):
+        there = shutil.which(name)
+        if there is None:
+            return f"{shown}: not found; check its name and PATH"
+        return (
+            f"{shown}: not found in the namespace, but {printable(os.path.abspath(there))} exists on the host; "
+            "--profile runtime grants COMMAND and what it loads"
+        )
+    if number == errno.EACCES:
+        return f"{shown}: not runnable: {os.strerror(number)}; grant it with --rox, and check that it is executable"
+    return f"{shown}: not runnable: {os.strerror(number)}; `capwrap inspect` says what kind of file it is"
+
+
+def _milliseconds(timeout: float | None) -> int:
+    if timeout is None:
+        return 0
+    if not 0 < timeout * 1000 <= _LONGEST:
+        raise Failure(f"--timeout {timeout:g}: not between 0 and {_LONGEST // 1000} seconds; leave it out for no limit")
+    return max(1, round(timeout * 1000))
+
+
+def _check_descriptors(numbers: Sequence[int]) -> None:
+    if not numbers:
+        return
+    import fcntl
+
+    for number in numbers:
+        try:
+            fcntl.fcntl(number, fcntl.F_GETFD)
+        except (OSError, OverflowError):
+            raise Failure(
+                f"--pass-fd {number}: no such descriptor is open; open it in the shell, e.g. {number}<FILE"
+            ) from None
+
+
+def current_directory() -> str:
+    """The caller's current directory. Raises Failure where it has been removed or cannot be named."""
+    try:
+        return os.getcwd()
+    except OSError as error:
+        raise Failure(f"the current directory: {error.strerror}; change to one that exists") from None

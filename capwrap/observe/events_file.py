@@ -1,0 +1,238 @@
+"""The NDJSON record that --events writes (capwrap-events(5), events.schema.json).
+
+A batch is written whole or counts as lost: where a write fails in the middle of a batch and the file can be cut, it is
+cut back to the last whole batch, so that what stands in it stays readable line by line.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+from capwrap.observe.records import EventType, ProcessEvent, arguments
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from capwrap.observe.records import Event
+    from capwrap.observe.refusals import Reader, Refusal
+
+VERSION = 1
+"""`v` of the first line; it changes when a line changes its meaning, never when fields or types are added"""
+
+_FIRST_FREE = 10  # descriptors are moved out of the way of 0, 1 and 2, which the caller may have closed
+
+
+class EventsError(Exception):
+    """The record's destination cannot be used; the message says why and what to do."""
+
+
+def open_destination(where: str) -> int:
+    """The descriptor behind `--events FILE|fd:N`, close-on-exec and above 2. Raises EventsError."""
+    import fcntl
+
+    if where.startswith("fd:"):
+        digits = where.removeprefix("fd:")
+        if not (digits.isascii() and digits.isdigit()):
+            raise EventsError(f"--events {where}: no descriptor number behind fd:; name it like fd:3")
+        try:
+            number = int(digits)
+            flags = fcntl.fcntl(number, fcntl.F_GETFL)
+            if flags & os.O_ACCMODE == os.O_RDONLY or flags & getattr(os, "O_PATH", 0):
+                raise EventsError(f"--events {where}: the descriptor is not open for writing; use {number}>FILE")
+            return fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, _FIRST_FREE)
+        except (OSError, OverflowError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "no such number"
+            raise EventsError(f"--events {where}: {reason}; open the descriptor in the shell, e.g. 3>FILE") from None
+    try:
+        fd = os.open(where, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOCTTY, 0o666)
+        try:
+            return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _FIRST_FREE)
+        finally:
+            os.close(fd)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise EventsError(f"--events {where}: {reason}; name a file that can be written, or fd:N") from None
+
+
+def put_text(record: dict[str, Any], name: str, value: str | None) -> None:
+    """Set a text field; what is not UTF-8 stands as base64 of its bytes under NAME_b64."""
+    if value is not None and not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            record[f"{name}_b64"] = _base64(value)
+            return
+    record[name] = value
+
+
+def put_list(record: dict[str, Any], name: str, values: Sequence[str]) -> None:
+    """Set a list of texts; if one of them is not UTF-8, the whole list stands as base64 under NAME_b64."""
+    try:
+        for value in values:
+            if not value.isascii():
+                value.encode()
+    except UnicodeEncodeError:
+        record[f"{name}_b64"] = [_base64(value) for value in values]
+        return
+    record[name] = list(values)
+
+
+def _base64(value: str) -> str:
+    import base64
+
+    return base64.b64encode(value.encode("utf-8", "surrogateescape")).decode("ascii")
+
+
+def errno_name(result: int) -> str:
+    """The name of a -errno (or errno), e.g. ENOENT; of an unknown one its number."""
+    return errno.errorcode.get(abs(result), str(abs(result)))
+
+
+class EventsFile:
+    """One record being written to a descriptor, which it owns."""
+
+    def __init__(self, fd: int, reader: Reader, run: dict[str, Any]) -> None:
+        self._fd = fd
+        self._reader = reader
+        self._run = run
+        self._begun = False
+        self._id = 0
+        self._encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
+        self.counts = {"refusals": 0, "absent": 0, "accesses": 0}
+        self.failure: OSError | None = None
+        """why a write failed, if one did"""
+
+    def begin(self, jail: dict[str, Any]) -> bool:
+        """Write the first line; whether that was possible."""
+        if self._begun:
+            return self.failure is None
+        self._begun = True
+        record: dict[str, Any] = {"type": "run", "v": VERSION}
+        for name, value in self._run.items():
+            if name == "argv":
+                put_list(record, name, value)
+            else:
+                record[name] = value
+        record["jail"] = jail
+        return self._write([record])
+
+    def take(self, events: Iterable[tuple[Event, Refusal | None]]) -> bool:
+        """Write a batch: events, with their diagnosis where they are refusals or absent names. Whether it was kept."""
+        first, counts = self._id, dict(self.counts)
+        records = [record for event, refusal in events if (record := self._record(event, refusal)) is not None]
+        if self.failure is None and self._write(records):
+            return True
+        self._id, self.counts = first, counts
+        return False
+
+    def end(self, *, status: int | None, signal: int | None, lost: int, complete: bool) -> bool:
+        """Write the last line and close; whether the whole record has been written."""
+        record = {"type": "end", "status": status, "signal": signal, **self.counts, "lost": lost, "complete": complete}
+        broken = self.failure
+        written = self._write([record])
+        try:
+            os.close(self._fd)  # NFS and disk quotas report a failed write here
+        except OSError as error:
+            self.failure, written = self.failure or error, False
+        self.failure = broken or self.failure
+        return written and broken is None
+
+    def _next_id(self) -> int:
+        self._id += 1
+        return self._id
+
+    def _record(self, event: Event, refusal: Refusal | None) -> dict[str, Any] | None:
+        if event.type == EventType.PROCESS:
+            return self._process(event)
+        if event.type == EventType.ACCESS:
+            self.counts["accesses"] += 1
+            record = self._head("access", event)
+            put_text(record, "path", event.path)
+            put_text(record, "grant", self._reader.grant_path(event.grant))
+            if event.path2:
+                put_text(record, "path2", event.path2)
+                put_text(record, "grant2", self._reader.grant_path(event.grant2))
+            record["rights"] = list(self._reader.right_names(event.rights))
+            record["result"] = event.result
+            return record
+        if refusal is None:
+            return None
+        absent = event.type == EventType.ABSENT
+        self.counts["absent" if absent else "refusals"] += 1
+        record = self._head("absent" if absent else "refusal", event)
+        put_text(record, "path", refusal.path)
+        if refusal.path2 is not None:
+            put_text(record, "path2", refusal.path2)
+        put_text(record, "host", refusal.host)
+        if refusal.address is not None:
+            put_text(record, "address", refusal.address)
+        record["kind"] = refusal.kind
+        record["needs"] = list(refusal.needs)
+        put_text(record, "nearest", refusal.nearest)
+        record["errno"] = refusal.errno
+        record["allow"] = refusal.allow
+        if refusal.hint is not None:
+            put_text(record, "hint", refusal.hint)
+        put_list(record, "argv", refusal.argv)
+        return record
+
+    def _head(self, kind: str, event: Event) -> dict[str, Any]:
+        return {
+            "type": kind,
+            "id": self._next_id(),
+            "t": round(event.t / 1e9, 6),
+            "pid": event.pid,
+            "tid": event.tid,
+            "syscall": self._reader.syscall_name(event.nr),
+        }
+
+    def _process(self, event: Event) -> dict[str, Any] | None:
+        names = {ProcessEvent.START: "start", ProcessEvent.EXEC: "exec", ProcessEvent.EXIT: "exit"}
+        if event.kind not in names:
+            return None
+        record: dict[str, Any] = {
+            "type": "process",
+            "id": self._next_id(),
+            "t": round(event.t / 1e9, 6),
+            "event": names[ProcessEvent(event.kind)],
+            "pid": event.pid,
+        }
+        if event.kind == ProcessEvent.START:
+            record["parent"] = event.result
+        elif event.kind == ProcessEvent.EXEC:
+            if event.path:
+                put_text(record, "path", event.path)
+            put_list(record, "argv", arguments(event.extra))
+        elif os.WIFSIGNALED(event.result & 0xFFFF):
+            record["status"], record["signal"] = None, os.WTERMSIG(event.result & 0xFFFF)
+        else:
+            record["status"], record["signal"] = (event.result >> 8) & 0xFF, None
+        return record
+
+    def _write(self, records: list[dict[str, Any]]) -> bool:
+        data = "".join(self._encode(record) + "\n" for record in records).encode("utf-8", "replace")
+        view = memoryview(data)
+        done = 0
+        try:
+            while done < len(view):
+                done += os.write(self._fd, view[done:])
+        except OSError as error:
+            self.failure = self.failure or error
+            self._cut(done)
+            return False
+        return True
+
+    def _cut(self, surplus: int) -> None:
+        """Take the torn end of a batch off a regular file; a pipe keeps it."""
+        import stat
+
+        try:
+            if surplus and stat.S_ISREG(os.fstat(self._fd).st_mode):
+                position = os.lseek(self._fd, 0, os.SEEK_CUR) - surplus
+                os.ftruncate(self._fd, position)
+                os.lseek(self._fd, position, os.SEEK_SET)
+        except OSError as error:
+            self.failure = self.failure or error

@@ -1,0 +1,152 @@
+"""One run being observed: batches of the engine's records in, the NDJSON record and the collected refusals out."""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from capwrap.engine import Engine, Outcome
+    from capwrap.observe.events_file import EventsFile
+    from capwrap.observe.refusals import Access, Reader, Refusal
+    from capwrap.observe.summary import Summary
+
+_DIGEST = slice(24, 56)  # sha256 in struct cw_image_header
+_POSTPONED = 1 << 20  # bytes of records that wait for the end of the run where nobody reads them before
+
+
+class Recording:
+    """What is kept of a run: its record (`events`, a descriptor that becomes this object's own), and values in memory
+    (`keep`, for the API). Without either, records wait for the end, so that no Python runs while the target does.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        image: bytes,
+        argv: Sequence[str],
+        *,
+        method: str = "ptrace",
+        events: int | None = None,
+        keep: bool = False,
+    ) -> None:
+        self._image = image
+        self._argv = tuple(argv)
+        self.refusals: list[Refusal] = []
+        self.accesses: list[Access] = []
+        self.lost = 0
+        """records that are missing; valid after `finish`"""
+        self.complete = True
+        """whether everything that the target did was seen and kept; valid after `finish`"""
+        self.problems: list[str] = []
+        """what to tell loudly about the record; valid after `finish`"""
+        self._keep = keep
+        self._waiting: list[bytes] = []
+        self._waiting_size = 0
+        self._reported_lost = 0
+        self._unreadable: str | None = None
+        self._file: EventsFile | None = None
+        self._landlock_abi = 0
+        if events is not None:
+            from capwrap._version import VERSION
+            from capwrap.observe.events_file import EventsFile
+
+            self._landlock_abi = max(engine.probe().landlock_abi, 0)
+            header = {
+                "argv": list(argv),
+                "policy": f"sha256:{image[_DIGEST].hex()}",
+                "method": method,
+                "kernel": os.uname().release,
+                "capwrap": VERSION,
+            }
+            self._file = EventsFile(events, self.reader, header)
+
+    # Made when they are first needed: a run without a refusal starts and ends without them.
+
+    @cached_property
+    def reader(self) -> Reader:
+        """What the records are read with."""
+        from capwrap.observe.refusals import Reader
+
+        return Reader(self._image, self._argv)
+
+    @cached_property
+    def summary(self) -> Summary:
+        """The refusals and absent names so far, grouped."""
+        from capwrap.observe.summary import Summary
+
+        return Summary()
+
+    @property
+    def observed(self) -> bool:
+        """Whether there is anything in the summary."""
+        return "summary" in self.__dict__
+
+    @property
+    def recording_accesses(self) -> bool:
+        """Whether the engine has to emit accesses and processes too."""
+        return self._keep or self._file is not None
+
+    def jailed(self, coarse: str) -> None:
+        """The jail stands: write the first line. `coarse`: where Landlock is coarser than the policy."""
+        if self._file is not None:
+            jail: dict[str, Any] = {
+                "landlock": {"abi": self._landlock_abi, "coarse": coarse or None},
+                "seccomp": True,
+                "no_new_privs": True,
+            }
+            self._file.begin(jail)
+
+    def sink(self, batch: bytes) -> bool:
+        """A batch of records; whether it was kept."""
+        if not self.recording_accesses and self._waiting_size + len(batch) <= _POSTPONED:
+            self._waiting.append(batch)
+            self._waiting_size += len(batch)
+            return True
+        return self._take(batch)
+
+    def _take(self, batch: bytes) -> bool:
+        from capwrap.observe.records import EventType, RecordError, decode
+
+        try:
+            events = self.reader.read(decode(batch))
+        except RecordError as error:
+            self._unreadable = self._unreadable or str(error)
+            return False
+        for event, refusal in events:
+            if refusal is not None:
+                self.summary.add(refusal)
+                if self._keep and not refusal.absent:
+                    self.refusals.append(refusal)
+            elif event.type == EventType.LOST:
+                self._reported_lost += max(event.result, 0)
+            elif self._keep and event.type == EventType.ACCESS:
+                self.accesses.append(self.reader.access(event))
+        return self._file is None or self._file.take(events)
+
+    def finish(self, outcome: Outcome, *, status: int | None, signal: int | None) -> None:
+        """The run is over: read what waits, write the last line, settle what is to be said about the record.
+
+        `status` and `signal`: how the run ended, one of them None.
+        """
+        for batch in self._waiting:
+            self._take(batch)
+        self._waiting.clear()
+        self.lost = max(outcome.lost, self._reported_lost)
+        self.complete = not (self.lost or outcome.incomplete or self._unreadable)
+        file = self._file
+        if file is not None and not file.end(status=status, signal=signal, lost=self.lost, complete=self.complete):
+            self.complete = False
+            reason = "unknown reason" if file.failure is None else file.failure.strerror
+            self.problems.append(f"the record could not be written: {reason}; it is not complete")
+        if self.lost:
+            records = "1 record was" if self.lost == 1 else f"{self.lost} records were"
+            self.problems.append(f"{records} lost; what is listed is not complete")
+        if self._unreadable:
+            reason = self._unreadable
+            self.problems.append(f"the engine's records could not be read: {reason}; what is listed is not complete")
+        if outcome.incomplete and not self.lost:  # the engine calls a run incomplete that lost records, too
+            self.problems.append("something of the target went unobserved; what is listed is not complete")

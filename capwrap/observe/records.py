@@ -1,0 +1,156 @@
+"""The engine's event records, decoded (rewriters/events.h).
+
+A record may be longer than what is known of it, and of an unknown type: the first lets its end, the second the whole
+record pass by. Anything that contradicts the layout raises RecordError, and nothing else does.
+"""
+
+from __future__ import annotations
+
+import struct
+from enum import IntEnum
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+NONE = 0xFFFFFFFF
+"""CW_NONE: no grant"""
+
+HEADER = struct.Struct("<IBBHQiiqQII4I")
+"""struct cw_event"""
+
+
+class RecordError(ValueError):
+    """Bytes that are no event record; the message says where and why."""
+
+
+class EventType(IntEnum):
+    """enum cw_event_type."""
+
+    ACCESS = 1
+    REFUSAL = 2
+    ABSENT = 3
+    PROCESS = 4
+    LOST = 5
+
+
+class ProcessEvent(IntEnum):
+    """enum cw_process_event."""
+
+    START = 1
+    EXEC = 2
+    EXIT = 3
+
+
+KINDS = (
+    "none",
+    "not-granted",
+    "right-missing",
+    "escape",
+    "syscall",
+    "signal",
+    "process",
+    "network",
+    "exec",
+    "descriptor",
+)
+"""enum cw_event_kind, as the published record spells it"""
+
+
+class Event(NamedTuple):
+    """One record. A tuple and no dataclass: a traced build makes a hundred thousand of them."""
+
+    type: int
+    kind: int
+    nr: int
+    t: int
+    """ns since the start of the run"""
+    pid: int
+    tid: int
+    result: int
+    rights: int
+    grant: int
+    grant2: int
+    path: str
+    path2: str
+    host: str
+    extra: bytes
+
+    @property
+    def kind_name(self) -> str:
+        """The kind's published name; a number of a later engine is at least a refused call."""
+        return KINDS[self.kind] if 0 < self.kind < len(KINDS) else "syscall"
+
+
+def text(raw: bytes) -> str:
+    """A path or argument as Python has it: UTF-8, other bytes as lone surrogates (os.fsdecode)."""
+    return raw.decode("utf-8", "surrogateescape")
+
+
+def decode(batch: bytes) -> Iterator[Event]:
+    """The known records of a batch, in order. Raises RecordError at the first byte that fits no record."""
+    offset, end = 0, len(batch)
+    known = frozenset(EventType)
+    while offset < end:
+        if end - offset < HEADER.size:
+            raise RecordError(f"record at byte {offset}: {end - offset} bytes are less than a header")
+        (size, kind_of, kind, nr, t, pid, tid, result, rights, grant, grant2, *lengths) = HEADER.unpack_from(
+            batch, offset
+        )
+        if size < HEADER.size or size % 8 or size > end - offset:
+            raise RecordError(f"record at byte {offset}: impossible size {size}")
+        if sum(lengths) > size - HEADER.size:
+            raise RecordError(f"record at byte {offset}: strings of {sum(lengths)} bytes in a record of {size}")
+        if kind_of in known:
+            at = offset + HEADER.size
+            strings = []
+            for length in lengths:
+                strings.append(batch[at : at + length])
+                at += length
+            yield Event(
+                kind_of,
+                kind,
+                nr,
+                t,
+                pid,
+                tid,
+                result,
+                rights,
+                grant,
+                grant2,
+                text(strings[0]),
+                text(strings[1]),
+                text(strings[2]),
+                strings[3],
+            )
+        offset += size
+
+
+def arguments(extra: bytes) -> tuple[str, ...]:
+    """argv of an exec event: every argument ends with a NUL; what a cut record leaves behind counts too."""
+    if not extra:
+        return ()
+    return tuple(text(part) for part in extra.removesuffix(b"\0").split(b"\0"))
+
+
+class Processes:
+    """What is known of the target's processes: their current argv, from process events."""
+
+    def __init__(self, argv: tuple[str, ...] = ()) -> None:
+        self._first = argv
+        self._argv: dict[int, tuple[str, ...]] = {}
+
+    def see(self, event: Event) -> None:
+        """Take note of a process event; others tell nothing."""
+        if event.type != EventType.PROCESS:
+            return
+        if event.kind == ProcessEvent.START:
+            self._argv[event.pid] = self.argv(event.result)
+        elif event.kind == ProcessEvent.EXEC:
+            self._argv[event.pid] = arguments(event.extra)
+        elif event.kind == ProcessEvent.EXIT:
+            self._argv.pop(event.pid, None)
+
+    def argv(self, pid: int) -> tuple[str, ...]:
+        """argv of a process; of one that was never seen, COMMAND's own."""
+        return self._argv.get(pid, self._first)

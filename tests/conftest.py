@@ -1,0 +1,76 @@
+"""Fixtures of all tests: where they run, who runs them, and the C programs that they run."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from support.compare import Bench
+from support.programs import Programs
+from support.run import Runner, caller, nobody
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "long: takes a minute or more; `-m 'not long'` leaves it out")
+
+
+@pytest.fixture(scope="session")
+def session_root() -> Iterator[Path]:
+    """A directory of this session that every user can enter.
+
+    Not beneath /tmp, where the `workspace` profile has a private directory, and not beneath the caller's $HOME, which
+    others cannot enter.
+    """
+    root = Path(tempfile.mkdtemp(prefix="capwrap-test-", dir="/var/tmp"))
+    root.chmod(0o755)
+    yield root
+    shutil.rmtree(root, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def programs(session_root: Path) -> Programs:
+    """The C programs under tests/programs, compiled on demand."""
+    return Programs(session_root / "programs")
+
+
+@pytest.fixture(scope="session")
+def nobody_runner(session_root: Path) -> Runner:
+    return nobody(session_root / "nobody")
+
+
+USERS = ["caller", "nobody"] if os.geteuid() == 0 else ["caller"]
+"""Root's tests run a second time as an unprivileged user; an unprivileged caller is one already."""
+
+
+@pytest.fixture
+def bench(session_root: Path) -> Iterator[Bench]:
+    """A place to run commands as the caller."""
+    with _bench(session_root, caller()) as made:
+        yield made
+
+
+@pytest.fixture(params=USERS)
+def each_bench(request: pytest.FixtureRequest, session_root: Path) -> Iterator[Bench]:
+    """The same, once as the caller and, if that is root, once as an unprivileged user."""
+    runner = caller() if request.param == "caller" else request.getfixturevalue("nobody_runner")
+    with _bench(session_root, runner) as made:
+        yield made
+
+
+@contextmanager
+def _bench(root: Path, runner: Runner) -> Iterator[Bench]:
+    """A bench in a directory that is removed afterwards."""
+    place = Path(tempfile.mkdtemp(prefix="b", dir=root))
+    place.chmod(0o755)
+    if runner.uid is not None:
+        os.chown(place, runner.uid, runner.uid)
+    made = Bench(place, runner)
+    made.fresh()
+    yield made
+    made.clear()
+    shutil.rmtree(place)

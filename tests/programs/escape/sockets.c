@@ -1,0 +1,271 @@
+/* Sockets: reaching what listens outside, by every family and every call that takes an address. */
+#include "attack.h"
+
+#include <arpa/inet.h>
+#include <linux/if_packet.h>
+#include <linux/netlink.h>
+#include <linux/vm_sockets.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stddef.h>
+#include <sys/un.h>
+
+static int new_socket(int family, int type, int protocol)
+{
+	return must(socket(family, type | SOCK_CLOEXEC, protocol), "socket");
+}
+
+static struct sockaddr_in port(int index)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(argument(index)))};
+
+	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	return a;
+}
+
+/* With the NUL behind a path, or the one before an abstract name. */
+static socklen_t unix_address(struct sockaddr_un *a, const char *path, int abstract)
+{
+	size_t len = strlen(path);
+
+	memset(a, 0, sizeof(*a));
+	a->sun_family = AF_UNIX;
+	memcpy(a->sun_path + abstract, path, len + 1 < sizeof(a->sun_path) ? len + 1 : sizeof(a->sun_path) - 1);
+	return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len + 1);
+}
+
+/* Connects to a server of the test, which says the secret to whoever comes. */
+static _Noreturn void hear(int fd, const void *address, socklen_t len, const char *what)
+{
+	must(connect(fd, address, len), what);
+	judge_read(fd, what);
+}
+
+static void unix_path(void)
+{
+	struct sockaddr_un a;
+	socklen_t len = unix_address(&a, argument(0), 0);
+
+	hear(new_socket(AF_UNIX, SOCK_STREAM, 0), &a, len, argument(0));
+}
+
+static void unix_abstract(void)
+{
+	struct sockaddr_un a;
+	socklen_t len = unix_address(&a, argument(0), 1);
+
+	hear(new_socket(AF_UNIX, SOCK_STREAM, 0), &a, len, argument(0));
+}
+
+static void unix_send_to(void)
+{
+	struct sockaddr_un a;
+	socklen_t len = unix_address(&a, argument(0), 0);
+
+	judge(sendto(new_socket(AF_UNIX, SOCK_DGRAM, 0), "x", 1, 0, (void *)&a, len), argument(0));
+}
+
+static void unix_send_to_abstract(void)
+{
+	struct sockaddr_un a;
+	socklen_t len = unix_address(&a, argument(0), 1);
+
+	judge(sendto(new_socket(AF_UNIX, SOCK_DGRAM, 0), "x", 1, 0, (void *)&a, len), argument(0));
+}
+
+static void send_message(int fd, void *address, socklen_t len, int many)
+{
+	struct iovec iov = {(void *)"x", 1};
+	struct mmsghdr m = {.msg_hdr = {.msg_name = address, .msg_namelen = len, .msg_iov = &iov, .msg_iovlen = 1}};
+
+	judge(many ? sendmmsg(fd, &m, 1, 0) : sendmsg(fd, &m.msg_hdr, 0), many ? "sendmmsg" : "sendmsg");
+}
+
+static void unix_sendmsg(void)
+{
+	struct sockaddr_un a;
+	socklen_t len = unix_address(&a, argument(0), 0);
+
+	send_message(new_socket(AF_UNIX, SOCK_DGRAM, 0), &a, len, 0);
+}
+
+static void unix_sendmmsg(void)
+{
+	struct sockaddr_un a;
+	socklen_t len = unix_address(&a, argument(0), 0);
+
+	send_message(new_socket(AF_UNIX, SOCK_DGRAM, 0), &a, len, 1);
+}
+
+static void unix_bind(void)
+{
+	struct sockaddr_un a;
+	socklen_t len = unix_address(&a, argument(0), 0);
+
+	judge(bind(new_socket(AF_UNIX, SOCK_STREAM, 0), (void *)&a, len), argument(0));
+}
+
+static void tcp(void)
+{
+	struct sockaddr_in a = port(0);
+
+	hear(new_socket(AF_INET, SOCK_STREAM, 0), &a, sizeof(a), "tcp");
+}
+
+static void tcp_upper_half(void)
+{
+	struct sockaddr_in a = port(0);
+	int fd = new_socket(AF_INET, SOCK_STREAM, 0);
+
+	must(syscall(SYS_connect, 0x300000000ul | (unsigned)fd, &a, 0x300000000ul | sizeof(a)), "connect");
+	judge_read(fd, "tcp");
+}
+
+static void tcp_mapped(void)
+{
+	struct sockaddr_in6 a = {.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)atoi(argument(0)))};
+
+	inet_pton(AF_INET6, "::ffff:127.0.0.1", &a.sin6_addr);
+	hear(new_socket(AF_INET6, SOCK_STREAM, 0), &a, sizeof(a), "::ffff:127.0.0.1");
+}
+
+static void tcp_any(void)
+{
+	struct sockaddr_in a = port(0);
+
+	a.sin_addr.s_addr = 0;
+	hear(new_socket(AF_INET, SOCK_STREAM, 0), &a, sizeof(a), "0.0.0.0");
+}
+
+static void tcp_fast_open(void)
+{
+	struct sockaddr_in a = port(0);
+	int fd = new_socket(AF_INET, SOCK_STREAM, 0);
+
+	must(sendto(fd, "x", 1, MSG_FASTOPEN, (void *)&a, sizeof(a)), "MSG_FASTOPEN");
+	judge_read(fd, "MSG_FASTOPEN");
+}
+
+static void tcp_fast_open_message(void)
+{
+	struct sockaddr_in a = port(0);
+	struct iovec iov = {(void *)"x", 1};
+	struct msghdr m = {.msg_name = &a, .msg_namelen = sizeof(a), .msg_iov = &iov, .msg_iovlen = 1};
+	int fd = new_socket(AF_INET, SOCK_STREAM, 0);
+
+	must(sendmsg(fd, &m, MSG_FASTOPEN), "sendmsg MSG_FASTOPEN");
+	judge_read(fd, "sendmsg MSG_FASTOPEN");
+}
+
+static void mptcp(void)
+{
+	struct sockaddr_in a = port(0);
+
+	hear(new_socket(AF_INET, SOCK_STREAM, 262), &a, sizeof(a), "mptcp");
+}
+
+static void udp(void)
+{
+	struct sockaddr_in a = port(0);
+
+	judge(sendto(new_socket(AF_INET, SOCK_DGRAM, 0), "x", 1, 0, (void *)&a, sizeof(a)), "udp");
+}
+
+static void udp_connected(void)
+{
+	struct sockaddr_in a = port(0);
+	int fd = new_socket(AF_INET, SOCK_DGRAM, 0);
+
+	must(connect(fd, (void *)&a, sizeof(a)), "connect");
+	judge(send(fd, "x", 1, 0), "send");
+}
+
+static void udp_sendmsg(void)
+{
+	struct sockaddr_in a = port(0);
+
+	send_message(new_socket(AF_INET, SOCK_DGRAM, 0), &a, sizeof(a), 0);
+}
+
+static void udp_sendmmsg(void)
+{
+	struct sockaddr_in a = port(0);
+
+	send_message(new_socket(AF_INET, SOCK_DGRAM, 0), &a, sizeof(a), 1);
+}
+
+static void tcp_bind(void)
+{
+	struct sockaddr_in a = port(0);
+
+	a.sin_port = 0;
+	judge(bind(new_socket(AF_INET, SOCK_STREAM, 0), (void *)&a, sizeof(a)), "bind");
+}
+
+/* listen(2) on a fresh socket binds it to a port of its own accord. */
+static void tcp_listen(void)
+{
+	int fd = new_socket(AF_INET, SOCK_STREAM, 0);
+	struct sockaddr_in a;
+	socklen_t len = sizeof(a);
+
+	must(listen(fd, 1), "listen");
+	must(getsockname(fd, (void *)&a, &len), "getsockname");
+	if (!a.sin_port)
+		held("EADDRNOTAVAIL no port");
+	escaped("listens on port %d", ntohs(a.sin_port));
+}
+
+static void family(void)
+{
+	judge(socket(atoi(argument(0)), atoi(argument(1)), atoi(argument(2))), "socket");
+}
+
+static void pair(void)
+{
+	int fds[2];
+
+	judge(socketpair(atoi(argument(0)), atoi(argument(1)), atoi(argument(2)), fds), "socketpair");
+}
+
+/* Descriptor 0 is a socket at whose other end somebody sends the descriptor of a directory outside. */
+static void received_directory(void)
+{
+	int dir = must(receive_fd(0), "receive");
+
+	judge_read(openat(dir, "file", O_RDONLY), "file");
+}
+
+static void received_directory_chdir(void)
+{
+	must(fchdir(must(receive_fd(0), "receive")), "fchdir");
+	judge_read(open("file", O_RDONLY), "file");
+}
+
+const struct attack attacks[] = {
+	{"unix-path", unix_path},
+	{"unix-abstract", unix_abstract},
+	{"unix-sendto", unix_send_to},
+	{"unix-sendto-abstract", unix_send_to_abstract},
+	{"unix-sendmsg", unix_sendmsg},
+	{"unix-sendmmsg", unix_sendmmsg},
+	{"unix-bind", unix_bind},
+	{"tcp", tcp},
+	{"tcp-upper-half", tcp_upper_half},
+	{"tcp-mapped", tcp_mapped},
+	{"tcp-any", tcp_any},
+	{"tcp-fast-open", tcp_fast_open},
+	{"tcp-fast-open-message", tcp_fast_open_message},
+	{"mptcp", mptcp},
+	{"udp", udp},
+	{"udp-connected", udp_connected},
+	{"udp-sendmsg", udp_sendmsg},
+	{"udp-sendmmsg", udp_sendmmsg},
+	{"tcp-bind", tcp_bind},
+	{"tcp-listen", tcp_listen},
+	{"family", family},
+	{"pair", pair},
+	{"received-directory", received_directory},
+	{"received-directory-chdir", received_directory_chdir},
+	{0},
+};

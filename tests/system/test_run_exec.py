@@ -1,0 +1,119 @@
+"""Executing: `#!` lines of every kind, argv[0], missing interpreters, closures, and capwrap-exec."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from support.compare import Bench, copying
+from support.programs import Programs
+from support.run import require
+
+SCRIPTS: dict[str, dict[str, str | bytes]] = {
+    "plain": {"run": "#!/bin/sh\necho $0 $*\n"},
+    "with an argument": {"run": "#!/bin/sh -e\nfalse\necho not reached\n"},
+    "with one argument of many words": {"run": "#!/usr/bin/env -S sh -eu\necho $0 $*; echo $undefined\n"},
+    "with spaces and tabs": {"run": "#! \t /bin/sh \t -x \t \necho $0\n"},
+    "through env": {"run": "#!/usr/bin/env bash\necho $BASH_VERSION | wc -l; echo $0\n"},
+    "nested": {"run": "#!./middle one\necho inner $0 $*\n", "middle": "#!/bin/sh -e\necho middle $0 $*\nsh $2\n"},
+    "nested five deep": {f"{'run' if n == 0 else f's{n}'}": f"#!./s{n + 1}\n" for n in range(5)}
+    | {"s5": "#!/bin/echo deep\n"},
+    "nested too deep": {f"{'run' if n == 0 else f's{n}'}": f"#!./s{n + 1}\n" for n in range(8)}
+    | {"s8": "#!/bin/echo deep\n"},
+    "of itself": {"run": "#!./run\n"},
+    "with an absent interpreter": {"run": "#!/no/such/interpreter\n"},
+    "with an interpreter that is a directory": {"run": "#!/bin\n"},
+    "with an interpreter that may not run": {"run": "#!/etc/passwd\n"},
+    "with a relative interpreter": {"run": "#!bin/own x\n", "bin/own": "#!/bin/sh\necho own $0 $*\n"},
+    "without an interpreter": {"run": "#!\necho by the shell\n"},
+    "with only spaces": {"run": "#!   \necho by the shell\n"},
+    "without an end of line": {"run": "#!/bin/echo"},
+    "with a carriage return": {"run": "#!/bin/sh\r\necho x\n"},
+    "with a line that is too long": {"run": "#!/bin/echo " + "x" * 300 + "\n"},
+    "with an interpreter that is too long": {"run": "#!/" + "x" * 300 + "\n"},
+    "with a NUL": {"run": b"#!/bin/echo a\0b c\n"},
+    "empty": {"run": b""},
+    "two bytes": {"run": b"#!"},
+    "no program": {"run": "#!/bin/sh\n", "text": "text\n"},
+}
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_script_starts_as_natively(each_bench: Bench, name: str) -> None:
+    def executable(work: Path) -> None:
+        (work / "run").chmod(0o755)
+
+    # By a shell, which falls back on ENOEXEC; by its absolute path and by a relative one; and by an exec call.
+    script = """
+        ./run 1 2; echo $?; "$PWD/run" 3; echo $?; mkdir sub; cd sub && "$OLDPWD/run"; echo $?; cd "$OLDPWD"
+        /usr/bin/python3 -c 'import os
+try: os.execv("./run", ["zero", "one"])
+except OSError as error: print(error)'; echo $?
+    """
+    each_bench.compare(["sh", "-c", script], files=SCRIPTS[name], setup=executable)
+
+
+def test_a_program_sees_its_own_name_and_place(each_bench: Bench, programs: Programs) -> None:
+    program = programs("system/whoami")
+    script = """
+        ./whoami a; ln -s whoami link; ./link b; mkdir d; cp whoami d/other; PATH=$PWD/d:$PATH; other; cd d; ../link
+        ./other
+        (exec -a another ./other 2>/dev/null) || true; ln ../whoami hard; ./hard
+    """
+    each_bench.compare(["bash", "-euc", script], setup=copying(program))
+
+
+def test_a_program_without_its_interpreter_is_not_found(bench: Bench, programs: Programs) -> None:
+    program = programs("system/whoami", flags=["-Wl,--dynamic-linker=/no/such/loader.so"])
+    bench.compare(["sh", "-c", "./whoami; echo $?"], setup=copying(program), stderr=False)
+
+
+def test_a_program_without_a_library_fails_as_natively(bench: Bench) -> None:
+    require("cc")
+    files = {"m.c": "int f(void);\nint main(void) { return f(); }\n", "f.c": "int f(void) { return 0; }\n"}
+    script = "cc -shared -fPIC f.c -o libf.so; cc m.c -L. -lf -o m; LD_LIBRARY_PATH=. ./m; rm libf.so; ./m || echo $?"
+    bench.compare(script, files=files)
+
+
+@pytest.mark.parametrize(
+    "text", ["#!/bin/sh\nexit 0\n", "not a program\n", "\x7fELF"], ids=["script", "text", "cut ELF"]
+)
+def test_what_may_not_run_does_not(each_bench: Bench, text: str) -> None:
+    script = "cp run copy; chmod 644 copy; ./copy; echo $?; chmod 755 copy; ./copy; echo $?; mkdir -p d; ./d; echo $?"
+    each_bench.compare(["sh", "-c", script], files={"run": text}, stderr=False)
+
+
+def test_capwrap_exec_runs_a_compiled_policy(each_bench: Bench) -> None:
+    each_bench.fresh({"in": "input\n"})
+    image = each_bench.root / "policy.cap"
+    outside = each_bench.root / "outside"
+    outside.write_text("outside\n")
+    outside.chmod(0o644)
+    script = f"cat in; pwd; cat {outside} 2>/dev/null || echo refused; sh -c 'exit 3'"
+    done = each_bench.runner.executed(["sh", "-c", script], cwd=each_bench.work, env=each_bench.env, image=image)
+    assert done.status == 3, done.describe()
+    assert done.text == f"input\n{each_bench.work}\nrefused\n", done.describe()
+
+
+@pytest.mark.parametrize(
+    ("command", "status"),
+    [(["./absent"], 127), (["./text"], 126), (["sh", "-c", "kill -9 $$"], -9), (["sh", "-c", "exit 120"], 120)],
+    ids=["absent", "not runnable", "killed", "a status"],
+)
+def test_capwrap_exec_ends_as_capwrap_run_does(bench: Bench, command: list[str], status: int) -> None:
+    bench.fresh({"text": "no program\n"})
+    image = bench.root / "policy.cap"
+    done = bench.runner.executed(command, cwd=bench.work, env=bench.env, image=image)
+    assert done.status == status, done.describe()
+
+
+def test_capwrap_exec_refuses_an_image_that_is_damaged(bench: Bench) -> None:
+    image = bench.root / "policy.cap"
+    bench.runner.executed(["true"], cwd=bench.work, env=bench.env, image=image)
+    whole = image.read_bytes()
+    damaged = [whole[:-1], whole[:100], b"", whole[:-1] + bytes([whole[-1] ^ 1]), b"X" + whole[1:]]
+    for data in damaged:
+        image.write_bytes(data)
+        done = bench.runner.native([*bench.runner.capwrap_exec, image, "--", "true"], cwd=bench.work, env=bench.env)
+        assert done.status == 125, done.describe()
+        assert done.stderr.startswith(b"capwrap"), done.describe()

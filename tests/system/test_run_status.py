@@ -1,0 +1,149 @@
+"""What `capwrap run` ends with: the statuses of capwrap(1), each for its reason and no other."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import pytest
+from support.compare import Bench, write_files
+
+
+def secret(bench: Bench) -> Path:
+    """A file that exists, readable, beside the workspace: no default policy grants it."""
+    path = bench.root / "secret"
+    path.write_text("secret\n")
+    path.chmod(0o644)
+    return path
+
+
+@pytest.mark.parametrize("status", [0, 1, 3, 120, 124, 125, 126, 127, 128, 255])
+def test_the_status_is_commands_own(bench: Bench, status: int) -> None:
+    assert bench.confined(["sh", "-c", f"exit {status}"]).status == status
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL, signal.SIGSEGV, signal.SIGINT, signal.SIGPIPE])
+def test_capwrap_dies_of_the_signal_that_killed_command(each_bench: Bench, number: signal.Signals) -> None:
+    done = each_bench.confined(["sh", "-c", f"kill -{number.value} $$"])
+    assert done.status == -number, done.describe()
+
+
+def test_an_unconfined_shell_sees_the_same_statuses(bench: Bench) -> None:
+    script = "for s in 'exit 9' 'kill -9 $$' 'exit 0'; do CAPWRAP sh -c \"$s\"; echo $?; done 2>/dev/null"
+    capwrap = " ".join([*bench.runner.capwrap, "run", "-q", "--"])
+    done = bench.runner.native(["sh", "-c", script.replace("CAPWRAP", capwrap)], cwd=bench.work, env=bench.env)
+    assert done.text.split() == ["9", "137", "0"], done.describe()
+
+
+def test_124_is_a_timeout_that_sigterm_ended(bench: Bench) -> None:
+    done = bench.confined("trap 'echo asked; exit 0' TERM; sleep 1000 & wait", options=("--timeout", "1"))
+    assert (done.status, done.stdout) == (124, b"asked\n"), done.describe()
+
+
+def test_124_is_a_timeout_that_only_sigkill_ended(bench: Bench) -> None:
+    done = bench.confined("trap '' TERM; exec sleep 1000", options=("-q", "--timeout", "1"), timeout=60)
+    assert done.status == 124, done.describe()
+
+
+def test_no_timeout_where_command_is_quick(bench: Bench) -> None:
+    assert bench.confined("exit 5", options=("-q", "--timeout", "60")).status == 5
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["run", "--no-such-option", "--", "true"],
+        ["run", "--policy", "absent.toml", "--", "true"],
+        ["run", "--profile", "absent", "--", "true"],
+        ["run", "--ro", "absent-directory/absent", "--", "true"],
+        ["run", "--limit", "cpu=lots", "--", "true"],
+        ["run", "--net", "some", "--", "true"],
+        ["run", "--grant", "fly:/usr", "--", "true"],
+        ["run"],
+        ["no-such-command"],
+    ],
+    ids=" ".join,
+)
+def test_125_is_capwraps_own_failure_and_says_why(bench: Bench, arguments: list[str]) -> None:
+    done = bench.runner.command(arguments, cwd=bench.work, env=bench.env)
+    assert done.status == 125, done.describe()
+    assert done.stderr.startswith(b"capwrap: "), done.describe()
+    assert done.stdout == b""
+
+
+@pytest.mark.parametrize("where", ["/", "home", "above"])
+def test_125_where_the_workspace_would_hold_home(bench: Bench, where: str) -> None:
+    cwd = {"/": Path("/"), "home": bench.home, "above": bench.home.parent}[where]
+    done = bench.runner.confined(["true"], cwd=cwd, env=bench.env)
+    assert done.status == 125, done.describe()
+    assert done.stderr.startswith(b"capwrap: "), done.describe()
+
+
+FILES = {"text": "no program\n", "dir/x": "", "interpreted": "#!/no/such/interpreter\n", "empty": ""}
+
+
+@pytest.mark.parametrize("command", ["./text", "./dir", "./dir/x"])
+def test_126_is_found_but_not_runnable(each_bench: Bench, command: str) -> None:
+    each_bench.fresh(FILES)
+    done = each_bench.confined([command])
+    assert done.status == 126, done.describe()
+    assert done.stderr.startswith(b"capwrap: ")
+    assert command[2:].encode() in done.stderr
+
+
+@pytest.mark.parametrize("command", ["no-such-command", "./absent", "/absent/x", "text"])
+def test_127_is_not_found(bench: Bench, command: str) -> None:
+    write_files(bench.work, FILES)
+    done = bench.confined([command])
+    assert done.status == 127, done.describe()
+    assert done.stderr.startswith(b"capwrap: ")
+
+
+def test_command_itself_is_granted_and_its_neighbour_is_not_found(each_bench: Bench) -> None:
+    for name in ("tool", "neighbour"):
+        path = each_bench.root / name
+        path.write_text("#!/bin/sh\necho ran\n")
+        path.chmod(0o755)
+    itself = each_bench.confined([each_bench.root / "tool"])
+    assert (itself.status, itself.text) == (0, "ran\n"), itself.describe()
+    neighbour = each_bench.confined(["sh", "-c", str(each_bench.root / "neighbour")])
+    assert neighbour.status == 127, neighbour.describe()
+
+
+def test_127_is_what_pure_leaves(bench: Bench) -> None:
+    pure = bench.confined(["/bin/true"], options=("--pure",))
+    assert pure.status == 127, pure.describe()
+
+
+def test_120_is_success_with_a_refusal(each_bench: Bench) -> None:
+    path = secret(each_bench)
+    options = ("--fail-on-violation",)
+    done = each_bench.confined(f"cat {path} || true", options=options)
+    assert done.status == 120, done.describe()
+    assert str(path).encode() in done.stderr
+    assert each_bench.confined(f"cat {path} || true", options=()).status == 0
+    assert each_bench.confined(f"cat {path} || exit 7", options=options).status == 7
+
+
+def test_a_name_that_is_nowhere_is_no_violation(bench: Bench) -> None:
+    done = bench.confined("cat /etc/absent-everywhere || true", options=("--fail-on-violation",))
+    assert done.status == 0, done.describe()
+
+
+def test_the_summary_names_object_and_remedy_once_and_q_silences_it(bench: Bench) -> None:
+    path = secret(bench)
+    script = f"for i in 1 2 3; do cat {path} 2>/dev/null; done; exit 0"
+    loud = bench.confined(script, options=())
+    assert f"--ro {path}" in loud.stderr.decode(), loud.describe()
+    assert loud.stderr.decode().count(f"--ro {path}") == 1, loud.describe()
+    assert all(line.startswith("capwrap: ") for line in loud.stderr.decode().splitlines()), loud.describe()
+    assert bench.confined(script, options=("-q",)).stderr == b""
+
+
+@pytest.mark.parametrize(
+    ("violation", "status"), [("errno", 1), ("errno:EIO", 1), ("trap", -signal.SIGTRAP), ("kill", -signal.SIGKILL)]
+)
+def test_on_violation_decides_how_command_ends(bench: Bench, violation: str, status: int) -> None:
+    done = bench.confined(["cat", secret(bench)], options=("-q", "--on-violation", violation))
+    assert done.status == status, done.describe()
+    assert (b"Input/output error" in done.stderr) == (violation == "errno:EIO")
