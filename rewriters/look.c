@@ -41,6 +41,13 @@ static bool look(struct cw_ctx *c, int dirfd, struct tptr path, bool nofollow, b
 				if (node != CW_NONE && rest && (c->image->nodes[node].rights & needs) == needs) {
 					while (*rest == '/')
 						rest++;
+					if (!*rest && (c->call.nr == 89 || c->call.nr == 267)) {
+						/* a capability is a directory, and so no link */
+						c->rec.needs = needs;
+						c->rec.grant = node;
+						cw_fail(c, EINVAL);
+						return false;
+					}
 					p->fd = c->ops->open(c, c->ops->node_dir(c, node), *rest ? rest : ".",
 					                     K_O_PATH | (nofollow ? K_O_NOFOLLOW : 0),
 					                     K_RESOLVE_BENEATH | K_RESOLVE_NO_MAGICLINKS);

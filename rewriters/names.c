@@ -104,6 +104,19 @@ static int dots(const char *path)
 	return 0;
 }
 
+static bool last_too_long(const char *path)
+{
+	size_t n = cw_strlen(path), len = 0;
+
+	while (n && path[n - 1] == '/')
+		n--;
+	while (n && path[n - 1] != '/') {
+		n--;
+		len++;
+	}
+	return len > CW_NAME_MAX;
+}
+
 void cw_rw_unlink(struct cw_ctx *c)
 {
 	const uint64_t *a = c->call.arg;
@@ -204,6 +217,13 @@ void cw_rw_rename(struct cw_ctx *c)
 	                    CW_WALK_NOFOLLOW | CW_WALK_CREATE, false);
 	int dot = err ? 0 : dots(c->path);
 
+	if (err == -ENAMETOOLONG && last_too_long(c->path)) {
+		/* the last names are looked up when both directories were found: do_renameat2 in fs/namei.c */
+		int other = cw_locate(c, 1, at ? (int)(uint32_t)a[2] : K_AT_FDCWD, (struct tptr){a[at ? 3 : 1]},
+		                      CW_WALK_NOFOLLOW | CW_WALK_CREATE, false);
+
+		err = other ? other : err;
+	}
 	if (!err)
 		err = cw_locate(c, 1, at ? (int)(uint32_t)a[2] : K_AT_FDCWD, (struct tptr){a[at ? 3 : 1]},
 		                CW_WALK_NOFOLLOW | CW_WALK_CREATE, false);

@@ -515,6 +515,15 @@ int cw_locate(struct cw_ctx *c, int which, int dirfd, struct tptr path, unsigned
 	if (own[0] != '/') {
 		int err = c->ops->dir_path(c, dirfd, c->base, sizeof(c->base));
 
+		if (err == -ENOENT) {
+			/* the directory itself can be opened and asked about even when it was removed: "." */
+			const char *s = own;
+
+			while (*s == '/' || (*s == '.' && s[1] != '.'))
+				s++;
+			if (!*s)
+				return cw_locate_fd(c, which, dirfd, 0);
+		}
 		if (err < 0) {
 			cw_copy(whole, own, (size_t)len + 1);
 			if (err == -ENOENT)
@@ -533,7 +542,7 @@ int cw_locate_fd(struct cw_ctx *c, int which, int fd, uint64_t needs)
 {
 	struct cw_place *p = &c->place[which];
 	char *whole = which ? c->whole2 : c->whole;
-	int held = fd == K_AT_FDCWD ? -EBADF : c->ops->hold_fd(c, fd);
+	int held = c->ops->hold_fd(c, fd);
 
 	place_start(p);
 	if (held < 0)

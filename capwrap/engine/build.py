@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = "exec_main.c"  # main() of capwrap-exec; no part of the module
 
 INCLUDE_DIRS = ["."]
-COMPILE_ARGS = ["-std=gnu11", "-O2", "-g", "-pthread", "-fvisibility=hidden"]
+COMPILE_ARGS = ["-std=gnu11", "-O2", "-g", "-Wall", "-Wextra", "-pthread", "-fvisibility=hidden"]
 LINK_ARGS = ["-pthread"]
 
 

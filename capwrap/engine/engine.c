@@ -71,10 +71,14 @@ static void own_signals(struct cw_engine *e)
 		memset(&e->saved[i], 0, sizeof(e->saved[i]));
 		(void)sigaction(i, NULL, &e->saved[i]);
 	}
+	/* not for stops: each would wake the caller's thread for nothing; and never ignored, or nothing could be waited for */
+	sa = e->saved[SIGCHLD];
+	sa.sa_flags |= SA_NOCLDSTOP;
+	sa.sa_flags &= ~SA_NOCLDWAIT;
+	if (sa.sa_handler == SIG_IGN)
+		sa.sa_handler = SIG_DFL;
+	(void)sigaction(SIGCHLD, &sa, NULL);
 	memset(&sa, 0, sizeof(sa));
-	sa.sa_handler = SIG_DFL;
-	if (e->saved[SIGCHLD].sa_handler == SIG_IGN)
-		(void)sigaction(SIGCHLD, &sa, NULL); /* else nothing could be waited for */
 	if (!(e->run->flags & CW_RUN_FOREGROUND))
 		return;
 	sa.sa_sigaction = forward;
@@ -90,8 +94,7 @@ static void own_signals(struct cw_engine *e)
 
 static void return_signals(struct cw_engine *e)
 {
-	if (e->saved[SIGCHLD].sa_handler == SIG_IGN)
-		(void)sigaction(SIGCHLD, &e->saved[SIGCHLD], NULL);
+	(void)sigaction(SIGCHLD, &e->saved[SIGCHLD], NULL);
 	if (!(e->run->flags & CW_RUN_FOREGROUND))
 		return;
 	for (size_t i = 0; i < COUNT(forwarded); i++)
@@ -151,7 +154,9 @@ static void *engine_thread(void *arg)
 	}
 	cw_listener_stop(e);
 	cw_ipc_end(e);
-	cw_record_flush(e);
+	/* which programs ran is of interest only with a record, or where something was refused */
+	if ((e->run->flags & CW_RUN_RECORD_ACCESS) || e->res->refusals)
+		cw_record_flush(e);
 	free(e->batch);
 	cw_pad_close(e);
 	cw_grants_close(e);
@@ -177,7 +182,7 @@ int cw_run(const struct cw_run *run, struct cw_result *result)
 	}
 	e->run = run;
 	e->res = result;
-	e->listener = e->wake[0] = e->wake[1] = e->pad_fd = e->pad_ro = e->result_fd = e->scratch_fd = e->ruleset = -1;
+	e->listener = e->wake[0] = e->wake[1] = e->pad_fd = e->pad_ro = e->result_fd = e->scratch_fd = e->disk_fd = e->ruleset = -1;
 	e->gadget = -1;
 	e->start_ns = cw_now();
 	if (run->timeout_ms)

@@ -75,7 +75,7 @@ struct cw_features {
 	char release[65];
 };
 
-void cw_probe(struct cw_features *out);
+void cw_probe(struct cw_features *f);
 
 /* Checks an image whole. Returns 0, or -1 with the reason in `message`. */
 int cw_image_check(const void *image, size_t size, char *message, size_t message_size);

@@ -10,8 +10,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-extern char **environ;
-
 /* The refusals as they come, each object once: there is nobody to explain them. */
 struct summary {
 	const char *prefix;

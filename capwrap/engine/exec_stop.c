@@ -63,6 +63,8 @@ static int query(int maps, uint64_t addr, struct mapping *m)
 			err = 0;
 		}
 	}
+	if (err == -ENOENT && ferror(f)) /* cut short is not the same as nothing there */
+		err = -EIO;
 	fclose(f);
 	return err;
 }
@@ -96,7 +98,7 @@ int cw_exec_verify(struct cw_engine *e, struct cw_task *t, const struct cw_exec 
 	char path[48];
 	struct stat st;
 	struct user_regs_struct regs;
-	struct mapping m, want;
+	struct mapping m = {0}, want = {0};
 	int maps, err = 0;
 
 	(void)e;

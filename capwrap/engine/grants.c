@@ -76,11 +76,11 @@ int cw_reverse(struct cw_engine *e, const char *host, char *dst, size_t size)
 	size_t len = strlen(host), n = len;
 	size_t scratch = strlen(e->scratch);
 
-	if (scratch && !strncmp(host, e->scratch, scratch) && !strncmp(host + scratch, "/view/", 6)) {
+	if (scratch && !strncmp(host, e->scratch, scratch) && !strncmp(host + scratch, "/v", 2)) {
 		char *end;
-		long v = strtol(host + scratch + 6, &end, 10);
+		long v = strtol(host + scratch + 2, &end, 10);
 
-		if (end != host + scratch + 6 && !*end && v >= 0 && v < e->n_views) {
+		if (end != host + scratch + 2 && !*end && v >= 0 && v < e->n_views) {
 			len = strlen(e->views[v].path);
 			if (len >= size)
 				return -ENAMETOOLONG;

@@ -81,9 +81,12 @@ static int op_hold_fd(struct cw_ctx *c, int fd)
 	struct cw_engine *e = container(c);
 	char path[48];
 
-	if (fd < 0 || (fd >= e->cap_base && fd < e->cap_base + e->cap_end))
+	if (fd == AT_FDCWD)
+		snprintf(path, sizeof(path), "/proc/%d/cwd", c->call.tid);
+	else if (fd < 0 || (fd >= e->cap_base && fd < e->cap_base + e->cap_end))
 		return -EBADF;
-	snprintf(path, sizeof(path), "/proc/%d/fd/%d", c->call.tid, fd);
+	else
+		snprintf(path, sizeof(path), "/proc/%d/fd/%d", c->call.tid, fd);
 	int held = open(path, O_PATH | O_CLOEXEC);
 
 	return held < 0 ? (errno == ENOENT ? -EBADF : -errno) : held;

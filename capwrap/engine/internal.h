@@ -120,7 +120,8 @@ struct cw_engine {
 	/* what the launcher makes */
 	char scratch[128];
 	int scratch_fd;
-	char shm[128];
+	char disk[128];
+	int disk_fd;
 	struct cw_view *views;
 	int n_views;
 	unsigned made;
@@ -179,7 +180,7 @@ uint64_t cw_now(void);
 void cw_command_is(int pid); /* where signals are forwarded to */
 
 /* probe.c */
-void cw_probe_run(struct cw_features *out);
+void cw_probe_run(struct cw_features *f);
 
 /* sha256.c */
 void cw_sha256(const void *data, size_t len, uint8_t out[32]);

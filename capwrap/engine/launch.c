@@ -122,7 +122,7 @@ static bool install_caps(struct child *ch)
 	struct {
 		uint64_t soft, hard;
 	} lim;
-	uint64_t end = (uint64_t)(e->cap_base + e->cap_end);
+	uint64_t end = (uint64_t)e->cap_base + (uint64_t)e->cap_end;
 
 	if (raw(SYS_prlimit64, 0, RLIMIT_NOFILE, 0, (long)&lim, 0, 0))
 		return false;
@@ -376,8 +376,12 @@ static char **candidates(const char *command, char **env)
 		const char *end = strchr(path, ':');
 		size_t len = end ? (size_t)(end - path) : strlen(path);
 
-		if (asprintf(&out[i], "%.*s%s%s", (int)len, path, len ? "/" : "", command) < 0)
+		if (asprintf(&out[i], "%.*s%s%s", (int)len, path, len ? "/" : "", command) < 0) {
+			while (i--)
+				free(out[i]);
+			free(out);
 			return NULL;
+		}
 		path += len + 1;
 	}
 	return out;
@@ -483,8 +487,8 @@ static void remember_ttys(struct cw_engine *e)
 
 static void publish_constants(struct cw_engine *e)
 {
-	for (int i = 0; i < CW_PAD_DELIVERY_COUNT; i++) {
-		int n = e->cap_base + e->cap_aux + CW_AUX_DELIVERY + i;
+	for (size_t i = 0; i < CW_PAD_DELIVERY_COUNT; i++) {
+		int n = e->cap_base + e->cap_aux + CW_AUX_DELIVERY + (int)i;
 		uint8_t *addr = e->pad + (CW_PAD_FDADDR - CW_PAD_BASE) + i * CW_PAD_FDADDR_STRIDE;
 
 		snprintf((char *)e->pad + (CW_PAD_FDPATH - CW_PAD_BASE) + i * CW_PAD_FDPATH_STRIDE,

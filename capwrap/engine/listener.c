@@ -53,7 +53,7 @@ static int64_t install_at(struct cw_engine *e, uint64_t id, int tid, struct cw_d
 
 		if (!prlimit(tid, RLIMIT_NOFILE, NULL, &old)) {
 			up = old;
-			up.rlim_cur = (rlim_t)(e->cap_base + e->cap_end);
+			up.rlim_cur = (rlim_t)e->cap_base + (rlim_t)e->cap_end;
 			if (up.rlim_max < up.rlim_cur)
 				up.rlim_max = up.rlim_cur;
 			if (!prlimit(tid, RLIMIT_NOFILE, &up, NULL)) {

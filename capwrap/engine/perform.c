@@ -120,7 +120,7 @@ void cw_adopt(struct cw_engine *e, struct cw_task *t, bool umask_needed)
 		umask((mode_t)c->umask);
 	if (creds) {
 		/* the raw calls: glibc's setgroups would change every thread */
-		effective(FILE_CAPS | OWN_CAPS | UINT64_C(1) << CAP_SETGID);
+		effective(FILE_CAPS | OWN_CAPS);
 		syscall(SYS_setgroups, c->n_groups, c->groups);
 		setfsgid(c->fsgid);
 		setfsuid(c->fsuid);
@@ -511,11 +511,27 @@ static int get_socket(struct cw_task *t, int fd)
 	return s < 0 ? -errno : s;
 }
 
+/* An inet socket that was not bound (bind is decided) would be bound to every address by listen. */
+static bool unbound(int s, int domain)
+{
+	union {
+		struct sockaddr any;
+		struct sockaddr_in in;
+		struct sockaddr_in6 in6;
+	} bound = {.in6 = {0}};
+	socklen_t len = sizeof(bound);
+
+	if (domain == AF_UNIX)
+		return false;
+	if (getsockname(s, &bound.any, &len))
+		return true;
+	return bound.any.sa_family == AF_INET ? !bound.in.sin_port : !bound.in6.sin6_port;
+}
+
 static int64_t op_listen(struct cw_task *t, struct cw_plan *plan, const struct cw_engine *e)
 {
 	int domain, s = get_socket(t, (int)plan->arg[0]);
 	socklen_t len = sizeof(domain);
-	struct sockaddr_storage bound;
 	int64_t ret;
 
 	if (s < 0)
@@ -525,14 +541,10 @@ static int64_t op_listen(struct cw_task *t, struct cw_plan *plan, const struct c
 		close(s);
 		return ret;
 	}
-	len = sizeof(bound);
-	/* an inet socket that was not bound (bind is decided) would be bound to every address now */
-	bool unbound = domain != AF_UNIX &&
-	               (getsockname(s, (struct sockaddr *)&bound, &len) ||
-	                (bound.ss_family == AF_INET ? !((struct sockaddr_in *)(void *)&bound)->sin_port
-	                                            : !((struct sockaddr_in6 *)(void *)&bound)->sin6_port));
-
-	ret = unbound && e->im.h->net != CW_NET_HOST ? -EADDRNOTAVAIL : listen(s, (int)plan->arg[1]) ? -errno : 0;
+	if (e->im.h->net != CW_NET_HOST && unbound(s, domain))
+		ret = -EADDRNOTAVAIL;
+	else
+		ret = listen(s, (int)plan->arg[1]) ? -errno : 0;
 	close(s);
 	return ret;
 }

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define BATCH (256 * 1024)
+#define BATCH ((size_t)256 * 1024)
 
 void cw_record_flush(struct cw_engine *e)
 {

@@ -12,57 +12,57 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-static int make_dir(struct cw_engine *e, char *dst, size_t size, const char *base)
+/* A fresh directory beneath `base`, locked for as long as this run lasts: dst is its path without links, *lock the lock. */
+static int make_dir(char *dst, size_t size, const char *base, int *lock)
 {
-	if ((size_t)snprintf(dst, size, "%s/capwrap-XXXXXX", base) >= size) {
-		errno = ENAMETOOLONG;
+	char link[64], real[4096];
+	ssize_t n = -1;
+
+	if ((size_t)snprintf(dst, size, "%s/capwrap-XXXXXX", base) >= size || !mkdtemp(dst)) {
+		dst[0] = 0;
 		return -1;
 	}
-	if (mkdtemp(dst)) {
-		/* where base is a link (/tmp -> /private/tmp): paths read back from descriptors have none */
-		char real[4096];
-		ssize_t n = -1;
-		int fd = open(dst, O_PATH | O_DIRECTORY | O_CLOEXEC);
-
-		if (fd >= 0) {
-			char link[64];
-
-			snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-			n = readlink(link, real, sizeof(real) - 1);
-			close(fd);
-		}
-		if (n > 0 && (size_t)n < size) {
-			real[n] = 0;
-			memcpy(dst, real, (size_t)n + 1);
-			return 0;
-		}
+	*lock = open(dst, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (*lock >= 0 && !flock(*lock, LOCK_EX | LOCK_NB)) {
+		/* where base is a link: paths read back from descriptors have none */
+		snprintf(link, sizeof(link), "/proc/self/fd/%d", *lock);
+		n = readlink(link, real, sizeof(real) - 1);
 	}
-	(void)e;
-	dst[0] = 0;
-	return -1;
+	if (n <= 0 || (size_t)n >= size) {
+		(void)rmdir(dst);
+		dst[0] = 0;
+		return -1;
+	}
+	memcpy(dst, real, (size_t)n);
+	dst[n] = 0;
+	return 0;
 }
 
-int cw_scratch_make(struct cw_engine *e)
+static const char *temporary(struct cw_engine *e)
 {
-	const char *bases[4] = {NULL, "/tmp", "/var/tmp", "/dev/shm"};
-
 	for (const char *const *v = e->run->envp; v && *v; v++)
 		if (!strncmp(*v, "TMPDIR=/", 8) && strlen(*v) < 80)
-			bases[0] = *v + 7;
-	for (int i = 0; i < 4 && !e->scratch[0]; i++)
+			return *v + 7;
+	return NULL;
+}
+
+/* Views are small, and made and removed with every run: in memory where there is a /dev/shm. */
+int cw_scratch_make(struct cw_engine *e)
+{
+	const char *bases[] = {"/dev/shm", temporary(e), "/tmp", "/var/tmp"};
+
+	for (size_t i = 0; i < 4 && !e->scratch[0]; i++)
 		if (bases[i])
-			(void)make_dir(e, e->scratch, sizeof(e->scratch), bases[i]);
+			(void)make_dir(e->scratch, sizeof(e->scratch), bases[i], &e->scratch_fd);
 	if (!e->scratch[0])
-		return cw_failed(e,
-		                 "cannot make a directory for private files in $TMPDIR, /tmp, /var/tmp or /dev/shm: %s",
+		return cw_failed(e, "cannot make a directory for this run in /dev/shm, $TMPDIR, /tmp or /var/tmp: %s",
 		                 strerror(errno));
-	e->scratch_fd = open(e->scratch, O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	if (e->scratch_fd < 0 || mkdirat(e->scratch_fd, "view", 0700))
-		return cw_failed(e, "cannot make %s/view: %s", e->scratch, strerror(errno));
 	return 0;
 }
 
@@ -93,6 +93,37 @@ static void remove_tree(const char *path)
 	(void)nftw(path, remove_one, 32, FTW_PHYS | FTW_MOUNT | FTW_DEPTH);
 }
 
+/* What a run that was killed left behind: nobody holds its lock any more. Young ones may be about to take theirs. */
+static void sweep(const char *ours)
+{
+	char base[128];
+	struct stat st;
+	const struct dirent *entry;
+	const char *slash = strrchr(ours, '/');
+	DIR *d;
+
+	if (!slash || slash == ours)
+		return;
+	snprintf(base, sizeof(base), "%.*s", (int)(slash - ours), ours);
+	d = opendir(base);
+	while (d && (entry = readdir(d))) {
+		char path[400];
+
+		if (strncmp(entry->d_name, "capwrap-", 8) != 0 || strlen(entry->d_name) != 14)
+			continue;
+		snprintf(path, sizeof(path), "%s/%s", base, entry->d_name);
+		int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+
+		if (fd < 0)
+			continue;
+		if (!fstat(fd, &st) && st.st_uid == geteuid() && st.st_ctime < time(NULL) - 60 && !flock(fd, LOCK_EX | LOCK_NB))
+			remove_tree(path);
+		close(fd);
+	}
+	if (d)
+		closedir(d);
+}
+
 void cw_scratch_remove(struct cw_engine *e)
 {
 	for (int i = 0; i < e->n_views; i++) {
@@ -101,10 +132,25 @@ void cw_scratch_remove(struct cw_engine *e)
 			close(e->views[i].fd);
 	}
 	free(e->views);
+	remove_tree(e->scratch);
+	remove_tree(e->disk);
+	sweep(e->scratch);
+	sweep(e->disk);
 	if (e->scratch_fd >= 0)
 		close(e->scratch_fd);
-	remove_tree(e->scratch);
-	remove_tree(e->shm);
+	if (e->disk_fd >= 0)
+		close(e->disk_fd);
+}
+
+/* The private directories proper may grow: on a disk, if there is one. */
+static const char *disk(struct cw_engine *e)
+{
+	const char *bases[] = {temporary(e), "/tmp", "/var/tmp"};
+
+	for (size_t i = 0; i < 3 && !e->disk[0]; i++)
+		if (bases[i])
+			(void)make_dir(e->disk, sizeof(e->disk), bases[i], &e->disk_fd);
+	return e->disk[0] ? e->disk : e->scratch;
 }
 
 int cw_scratch_private(struct cw_engine *e, uint32_t node)
@@ -112,15 +158,9 @@ int cw_scratch_private(struct cw_engine *e, uint32_t node)
 	const struct cw_node *n = &e->im.nodes[node];
 	char path[256];
 
-	if (n->flags & CW_NODE_SHM) {
-		if (!e->shm[0] && make_dir(e, e->shm, sizeof(e->shm), "/dev/shm"))
-			(void)make_dir(e, e->shm, sizeof(e->shm), e->scratch);
-		snprintf(path, sizeof(path), "%s", e->shm);
-	} else {
-		snprintf(path, sizeof(path), "%s/private-%u", e->scratch, node);
-		if (mkdir(path, 0700))
-			return cw_failed(e, "cannot make the private directory %s: %s", path, strerror(errno));
-	}
+	snprintf(path, sizeof(path), "%s/p%u", n->flags & CW_NODE_SHM ? e->scratch : disk(e), node);
+	if (mkdir(path, 0700))
+		return cw_failed(e, "cannot make the private directory %s: %s", path, strerror(errno));
 	if (n->flags & CW_NODE_STICKY)
 		(void)chmod(path, 01777);
 	e->node_real[node] = strdup(path);
@@ -147,7 +187,7 @@ int cw_view_for(struct cw_engine *e, const char *path)
 			return -ENOMEM;
 		e->views = more;
 	}
-	snprintf(name, sizeof(name), "view/%d", e->n_views);
+	snprintf(name, sizeof(name), "v%d", e->n_views);
 	if (mkdirat(e->scratch_fd, name, 0755))
 		return -errno;
 	struct cw_view *v = &e->views[e->n_views];

@@ -34,7 +34,7 @@ static void resume(struct cw_task *t, int sig)
 
 static void kill_process(struct cw_engine *e, struct cw_task *t, const char *why)
 {
-	if (!e->res->message[0])
+	if (why && !e->res->message[0])
 		snprintf(e->res->message, sizeof(e->res->message), "process %d was killed: %s",
 		         t->proc ? t->proc->pid : t->tid, why);
 	if (!t->proc || t->proc->pidfd < 0 || syscall(SYS_pidfd_send_signal, t->proc->pidfd, SIGKILL, NULL, 0))
@@ -650,6 +650,11 @@ static void on_exec(struct cw_engine *e, struct cw_task *t)
 
 	if (plan.interp_fd >= 0)
 		close(plan.interp_fd);
+	if (err == -ESRCH || err == -ENOENT) {
+		/* it was killed on the way: nothing was mapped that could be compared, and nothing of it will run */
+		kill_process(e, t, NULL);
+		return;
+	}
 	if (err) {
 		char why[160];
 
@@ -710,7 +715,7 @@ static void on_stop(struct cw_engine *e, struct cw_task *t, int status)
 
 	if (e->tearing) {
 		/* nothing of the target runs on once COMMAND has ended */
-		kill_process(e, t, "COMMAND has ended");
+		kill_process(e, t, NULL);
 		return;
 	}
 	switch (event) {

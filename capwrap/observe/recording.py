@@ -50,7 +50,9 @@ class Recording:
         self._unreadable: str | None = None
         self._file: EventsFile | None = None
         self._landlock_abi = 0
+        self._where = ""
         if events is not None:
+            self._where = os.readlink(f"/proc/self/fd/{events}")
             from capwrap._version import VERSION
             from capwrap.observe.events_file import EventsFile
 
@@ -141,7 +143,7 @@ class Recording:
         if file is not None and not file.end(status=status, signal=signal, lost=self.lost, complete=self.complete):
             self.complete = False
             reason = "unknown reason" if file.failure is None else file.failure.strerror
-            self.problems.append(f"the record could not be written: {reason}; it is not complete")
+            self.problems.append(f"{self._where}: the record could not be written: {reason}; it is not complete")
         if self.lost:
             records = "1 record was" if self.lost == 1 else f"{self.lost} records were"
             self.problems.append(f"{records} lost; what is listed is not complete")

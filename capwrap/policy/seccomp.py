@@ -233,6 +233,7 @@ _rule_dup = _rule_close
 
 # The descriptor of the results would be shrunk under the supervisor that reads it.
 _rule_ftruncate = _rule_close
+_rule_fstat = _rule_close
 
 
 def _rule_dup2(r: _Rules) -> None:
@@ -242,7 +243,7 @@ def _rule_dup2(r: _Rules) -> None:
 
 def _rule_fcntl(r: _Rules) -> None:
     asm = r.asm
-    # F_SETFD works on O_PATH descriptors and would open a hole at exec: of a capability only the flags may be read.
+    # F_SETFD works on O_PATH descriptors and would open a hole at exec; and what nobody opened answers nothing.
     r.capability(0, "fcntl.capability")
     r.lo(1)
     cases: dict[int, Target] = dict.fromkeys(_FCNTL_PASS, ALLOW)
@@ -262,9 +263,7 @@ def _rule_fcntl(r: _Rules) -> None:
     r.lo(2)
     asm.jge(CAP_RO, refuse(errno.EINVAL), ALLOW)
     asm.label("fcntl.capability")
-    r.lo(1)
-    asm.jeq(_F_GETFD, ALLOW)
-    asm.jeq(_F_GETFL, ALLOW, refuse(errno.EBADF))
+    asm.goto(refuse(errno.EBADF))
 
 
 def _rule_close_range(r: _Rules) -> None:

@@ -7,10 +7,10 @@
 /* Of the rows, the rights and the pad, as a policy image was made from them. */
 #define CW_TABLE_SHA256 \
 	{ \
-		0x41, 0x24, 0xec, 0xb9, 0x9e, 0xad, 0xa2, 0x62, \
-		0x7b, 0x1f, 0xf9, 0xaf, 0x6b, 0x49, 0x0c, 0x9f, \
-		0xd3, 0x09, 0xb5, 0x5e, 0x97, 0x3a, 0x20, 0x5d, \
-		0x44, 0x51, 0x86, 0x83, 0x5f, 0x1d, 0x84, 0x83, \
+		0x45, 0xc4, 0xc7, 0xfc, 0xdd, 0xe4, 0xe2, 0xf9, \
+		0x8e, 0x61, 0xdf, 0x30, 0x9f, 0x59, 0x06, 0xa7, \
+		0x22, 0xfb, 0x4c, 0x4b, 0xf2, 0x94, 0xd7, 0x20, \
+		0x55, 0xf0, 0x6a, 0xc1, 0x10, 0xc2, 0xdb, 0x75, \
 	}
 
 enum cw_class {
@@ -569,7 +569,7 @@ static const struct cw_syscall cw_syscalls[CW_SYSCALL_MAX + 1] = {
 	[2] = { "open", CW_CLASS_TRACE, CW_HANDLER_OPEN, 0, 3, { CW_ROLE_PATH, CW_ROLE_FLAGS, CW_ROLE_MODE } },
 	[3] = { "close", CW_CLASS_CHECK, CW_HANDLER_NONE, 0, 1, { CW_ROLE_FD } },
 	[4] = { "stat", CW_CLASS_TRACE, CW_HANDLER_STAT, 0, 2, { CW_ROLE_PATH, CW_ROLE_STAT } },
-	[5] = { "fstat", CW_CLASS_PASS, CW_HANDLER_NONE, 0, 2, { CW_ROLE_FD, CW_ROLE_STAT } },
+	[5] = { "fstat", CW_CLASS_CHECK, CW_HANDLER_NONE, 0, 2, { CW_ROLE_FD, CW_ROLE_STAT } },
 	[6] = { "lstat", CW_CLASS_TRACE, CW_HANDLER_STAT, 0, 2, { CW_ROLE_PATH, CW_ROLE_STAT } },
 	[7] = { "poll", CW_CLASS_PASS, CW_HANDLER_NONE, 0, 3, { CW_ROLE_INOUT, CW_ROLE_COUNT, CW_ROLE_TIME } },
 	[8] = { "lseek", CW_CLASS_PASS, CW_HANDLER_NONE, 0, 3, { CW_ROLE_FD, CW_ROLE_OFFSET, CW_ROLE_CMD } },

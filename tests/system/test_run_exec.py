@@ -16,10 +16,14 @@ SCRIPTS: dict[str, dict[str, str | bytes]] = {
     "with spaces and tabs": {"run": "#! \t /bin/sh \t -x \t \necho $0\n"},
     "through env": {"run": "#!/usr/bin/env bash\necho $BASH_VERSION | wc -l; echo $0\n"},
     "nested": {"run": "#!./middle one\necho inner $0 $*\n", "middle": "#!/bin/sh -e\necho middle $0 $*\nsh $2\n"},
-    "nested five deep": {f"{'run' if n == 0 else f's{n}'}": f"#!./s{n + 1}\n" for n in range(5)}
-    | {"s5": "#!/bin/echo deep\n"},
-    "nested too deep": {f"{'run' if n == 0 else f's{n}'}": f"#!./s{n + 1}\n" for n in range(8)}
-    | {"s8": "#!/bin/echo deep\n"},
+    "nested five deep": {
+        **{f"{'run' if n == 0 else f's{n}'}": f"#!./s{n + 1}\n" for n in range(5)},
+        "s5": "#!/bin/echo deep\n",
+    },
+    "nested too deep": {
+        **{f"{'run' if n == 0 else f's{n}'}": f"#!./s{n + 1}\n" for n in range(8)},
+        "s8": "#!/bin/echo deep\n",
+    },
     "of itself": {"run": "#!./run\n"},
     "with an absent interpreter": {"run": "#!/no/such/interpreter\n"},
     "with an interpreter that is a directory": {"run": "#!/bin\n"},

@@ -92,7 +92,7 @@ def test_the_supervisor_does_not_grow(bench: Bench, programs: Programs) -> None:
             : >new; rm new; echo round
         done
     """
-    command = [*bench.runner.capwrap, "run", "-q", "--events", bench.events, "--", "sh", "-c", script]
+    command = [*bench.runner.capwrap, "run", "-q", "--events", str(bench.events), "--", "sh", "-c", script]
     process = subprocess.Popen(
         command, cwd=bench.work, env=bench.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
     )
@@ -100,7 +100,7 @@ def test_the_supervisor_does_not_grow(bench: Bench, programs: Programs) -> None:
     assert process.stdout is not None
     try:
         deadline = time.monotonic() + SOAK_SECONDS
-        sizes = []
+        sizes: list[int] = []
         while time.monotonic() < deadline or len(sizes) < 12:
             process.stdin.write(b"\n")
             process.stdin.flush()

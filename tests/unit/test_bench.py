@@ -21,8 +21,8 @@ from bench.workloads import Aim, Workload  # noqa: E402
 MACHINE = {"kernel": "6.1", "cpus": 2, "model": "a CPU", "load": 0.5, "load_after": 1.0}
 
 
-def row(aims: tuple[Aim, ...] = (), **samples: list[float]) -> Row:
-    return Row(Workload("open", "open+close", ("true",), calls=10, aims=aims), samples=dict(samples))
+def row(samples: dict[str, list[float]] | None = None, aims: tuple[Aim, ...] = ()) -> Row:
+    return Row(Workload("open", "open+close", ("true",), calls=10, aims=aims), samples=samples or {})
 
 
 def test_a_spread_is_the_median_and_the_extremes() -> None:
@@ -55,7 +55,7 @@ def test_rounds_that_do_not_pair_are_an_error() -> None:
     ],
 )
 def test_an_aim_is_judged_by_the_medians(aim: Aim, reached: float | None, met: bool | None) -> None:
-    made = row(**{NATIVE: [1.0, 1.0], FLOOR: [2.0, 2.0], CAPWRAP: [4.0, 4.0], CAPWRAP_RUN: [60.0, 80.0]})
+    made = row({NATIVE: [1.0, 1.0], FLOOR: [2.0, 2.0], CAPWRAP: [4.0, 4.0], CAPWRAP_RUN: [60.0, 80.0]})
     made.stops = Stops(1.001, 0.0, 1, 0)
     verdict = judge(made, aim)
     assert (verdict.reached, verdict.met) == (reached, met)
@@ -79,7 +79,7 @@ def test_a_table_is_aligned_and_has_no_trailing_spaces() -> None:
 
 
 def test_the_text_has_every_row_contestant_aim_and_failure() -> None:
-    first = row((Aim("ratio", 3.0),), **{NATIVE: [1.0, 2.0], CAPWRAP: [2.0, 8.0], "bwrap": [1.0, 2.0]})
+    first = row({NATIVE: [1.0, 2.0], CAPWRAP: [2.0, 8.0], "bwrap": [1.0, 2.0]}, (Aim("ratio", 3.0),))
     first.stops = Stops(1.0, 0.0, 1, 0)
     second = Row(Workload("start", "start of /bin/true", ("true",), also_run=True), samples={NATIVE: [1.0]})
     second.failures["bwrap"] = "no namespaces"
@@ -93,7 +93,7 @@ def test_the_text_has_every_row_contestant_aim_and_failure() -> None:
 
 
 def test_the_json_has_every_sample() -> None:
-    made = row((Aim("ratio", 1.5, against=FLOOR),), **{NATIVE: [1.0], FLOOR: [2.0], CAPWRAP: [4.0]})
+    made = row({NATIVE: [1.0], FLOOR: [2.0], CAPWRAP: [4.0]}, (Aim("ratio", 1.5, against=FLOOR),))
     written = json.loads(json.dumps(as_json([made], MACHINE, 1)))
     assert written["rows"][0]["samples"] == {NATIVE: [1.0], FLOOR: [2.0], CAPWRAP: [4.0]}
     assert written["rows"][0]["aims"] == [{"aim": "capwrap <= 1.5x floor", "reached": 2.0, "met": False}]

@@ -249,7 +249,7 @@ def test_doctor_fails_where_something_needed_is_missing(
     capfd: pytest.CaptureFixture[str], name: str, value: int
 ) -> None:
     fake = FakeEngine()
-    fake.features = fake.features._replace(**{name: value})
+    fake.features = engine.Features(**{**fake.features._asdict(), name: value})
     install(fake)
     assert main(["doctor"]) == 1
     out = capfd.readouterr().out
@@ -262,7 +262,7 @@ def test_doctor_fails_where_something_needed_is_missing(
 )
 def test_doctor_tells_what_the_absence_of_a_help_means(capfd: pytest.CaptureFixture[str], name: str) -> None:
     fake = FakeEngine()
-    fake.features = fake.features._replace(**{name: -38})
+    fake.features = engine.Features(**{**fake.features._asdict(), name: -38})
     install(fake)
     assert main(["doctor"]) == 0
     assert "no (Function not implemented)" in capfd.readouterr().out

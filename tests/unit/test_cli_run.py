@@ -8,8 +8,9 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import pytest
 
@@ -52,11 +53,18 @@ def run(*arguments: str, fake: FakeEngine | None = None) -> tuple[int, FakeEngin
     return main(arguments), installed
 
 
-def process(description: dict[str, Any], *arguments: str, **options: Any) -> subprocess.CompletedProcess[bytes]:
+def process(
+    description: dict[str, Any],
+    *arguments: str,
+    stderr: int | IO[bytes] = subprocess.PIPE,
+    preexec_fn: Callable[[], None] | None = None,
+) -> subprocess.CompletedProcess[bytes]:
     """The command line in a process of its own, with a fake engine."""
     command = [sys.executable, str(Path(__file__).with_name("fake_engine.py")), json.dumps(description), *arguments]
     environ = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests' / 'unit'}"}
-    return subprocess.run(command, env=environ, check=False, **{"capture_output": True} | options)
+    return subprocess.run(
+        command, env=environ, check=False, stdout=subprocess.PIPE, stderr=stderr, preexec_fn=preexec_fn
+    )
 
 
 # What reaches the engine.
@@ -423,7 +431,7 @@ def test_a_run_that_does_not_start_has_a_record_with_both_ends(tmp_path: Path) -
 # Streams that are not there.
 
 
-def closed(*descriptors: int) -> Any:
+def closed(*descriptors: int) -> Callable[[], None]:
     def close() -> None:
         for fd in descriptors:
             os.close(fd)
@@ -450,7 +458,7 @@ def test_closed_standard_descriptors_change_nothing(tmp_path: Path, descriptors:
 
 def test_a_full_standard_error_changes_no_exit_status() -> None:
     with open("/dev/full", "wb") as full:
-        ended = process({"failed": True, "message": "x"}, *PURE, "tool", capture_output=False, stderr=full)
+        ended = process({"failed": True, "message": "x"}, *PURE, "tool", stderr=full)
     assert ended.returncode == 125
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -138,17 +139,17 @@ def test_a_command_that_changes_or_is_overtaken_in_path_is_seen(through: Compile
     script = top / "second/tool"
     script.write_text("#!/bin/sh\n")
     script.chmod(0o755)
-    arguments = {"command": ["tool"], "environ": {"PATH": f"{top}/first:{top}/second"}}
-    through(Policy.profile("runtime"), **arguments)  # type: ignore[arg-type]
-    through(Policy.profile("runtime"), **arguments)  # type: ignore[arg-type]
+    arguments: dict[str, Any] = {"command": ["tool"], "environ": {"PATH": f"{top}/first:{top}/second"}}
+    through(Policy.profile("runtime"), **arguments)
+    through(Policy.profile("runtime"), **arguments)
     assert not through.last_was_made
     script.write_text("#!/usr/bin/env bash\n")
-    through(Policy.profile("runtime"), **arguments)  # type: ignore[arg-type]
+    through(Policy.profile("runtime"), **arguments)
     assert through.last_was_made
     overtaking = top / "first/tool"
     overtaking.write_text("#!/bin/sh\n")
     overtaking.chmod(0o755)
-    through(Policy.profile("runtime"), **arguments)  # type: ignore[arg-type]
+    through(Policy.profile("runtime"), **arguments)
     assert through.last_was_made
 
 

@@ -288,7 +288,7 @@ FCNTL_PASS = {*range(1, 8), 9, 10, 11, 16, 17, 36, 37, 38, 1024, 1025, 1027, 102
 def expect_fcntl(fd: int, command: int, arg: int) -> str:
     low = command & U32
     if is_capability(fd):
-        return ALLOW if low in (1, 3) else "EBADF"
+        return "EBADF"
     if low in (0, 1030):
         return "EINVAL" if arg & U32 >= CAP_RO else ALLOW
     return ALLOW if low in FCNTL_PASS else {8: TRACE, 15: "EPERM"}.get(low, "EINVAL")
