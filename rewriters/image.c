@@ -162,7 +162,7 @@ bool cw_image_open(struct cw_image *im, const void *data, size_t size, const cha
 		if (im->addrs[i].op > CW_ADDR_BIND || (im->addrs[i].family != 2 && im->addrs[i].family != 10))
 			return false;
 	*why = "a setting is unknown";
-	if (h->net > CW_NET_HOST || h->violation > CW_VIOLATION_KILL || h->violation_errno > 4095 || h->allow >> 1)
+	if (h->net > CW_NET_HOST || h->violation > CW_VIOLATION_KILL || h->violation_errno > 4095 || h->allow >> 2)
 		return false;
 	*why = NULL;
 	return true;

@@ -112,7 +112,10 @@ struct cw_addr {
 enum cw_net { CW_NET_NONE = 0, CW_NET_LOOPBACK = 1, CW_NET_HOST = 2 };
 enum cw_violation { CW_VIOLATION_ERRNO = 0, CW_VIOLATION_TRAP = 1, CW_VIOLATION_STOP = 2, CW_VIOLATION_KILL = 3 };
 enum cw_limit { CW_LIMIT_CPU, CW_LIMIT_MEMORY, CW_LIMIT_FILES, CW_LIMIT_PROCESSES, CW_LIMIT_FILE_SIZE, CW_LIMIT_COUNT };
-enum cw_allow { CW_ALLOW_MEMFD_EXEC = 1u << 0 };
+enum cw_allow {
+	CW_ALLOW_MEMFD_EXEC = 1u << 0,
+	CW_ALLOW_SCOPED = 1u << 1, /* the program leaves to Landlock's scopes what they hold (Linux 6.12) */
+};
 
 struct cw_image_header {
 	char magic[8];

@@ -47,11 +47,16 @@
 #define CW_PAD_UN_STRIDE 128
 #define CW_PAD_UN_LEN 110
 
-/* one slot a thread that is inside the stub: frame, a msghdr whose name is always NULL, bytes */
+/* struct user_msghdr of a thread that is inside the stub: its name is NULL or a published address, always. Apart from
+ * the slots, whose bytes may be anything and may run over several of them. */
+#define CW_PAD_MSGHDR 0x7f021000
+#define CW_PAD_MSGHDR_END 0x7f040000
+#define CW_PAD_MSGHDR_STRIDE 64
+
+/* one slot or several a thread that is inside the stub: frame, then bytes */
 #define CW_PAD_SLOT 0x7f040000
 #define CW_PAD_SLOT_END 0x7f440000
 #define CW_PAD_SLOT_STRIDE 1024
-#define CW_PAD_SLOT_MSGHDR 192
 #define CW_PAD_SLOT_DATA 256
 
 /* Unassigned syscall numbers that only the stub has a use for. */

@@ -182,7 +182,8 @@ int cw_run(const struct cw_run *run, struct cw_result *result)
 	}
 	e->run = run;
 	e->res = result;
-	e->listener = e->wake[0] = e->wake[1] = e->pad_fd = e->pad_ro = e->result_fd = e->scratch_fd = e->disk_fd = e->ruleset = -1;
+	e->listener = e->wake[0] = e->wake[1] = e->pad_fd = e->pad_ro = e->result_fd = e->scratch_fd = e->disk_fd =
+		e->ruleset = -1;
 	e->gadget = -1;
 	e->start_ns = cw_now();
 	if (run->timeout_ms)

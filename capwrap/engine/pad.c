@@ -23,7 +23,7 @@ extern const uint8_t cw_stub_begin[], cw_stub_end[];
 #define HALF(first, end) ((first) + ((end) - (first)) / 2)
 #define SLOTS ((CW_PAD_SLOT_END - CW_PAD_SLOT) / CW_PAD_SLOT_STRIDE)
 
-_Static_assert(sizeof(struct cw_frame) <= CW_PAD_SLOT_MSGHDR, "the frame ends before the msghdr");
+_Static_assert(sizeof(struct cw_frame) <= CW_PAD_SLOT_DATA, "the frame ends before the bytes");
 _Static_assert(SLOTS * 8 == CW_PAD_RESULT_SIZE, "one result a slot");
 
 static uint8_t *at(struct cw_engine *e, uint64_t address)

@@ -116,7 +116,8 @@ static void sweep(const char *ours)
 
 		if (fd < 0)
 			continue;
-		if (!fstat(fd, &st) && st.st_uid == geteuid() && st.st_ctime < time(NULL) - 60 && !flock(fd, LOCK_EX | LOCK_NB))
+		if (!fstat(fd, &st) && st.st_uid == geteuid() && st.st_ctime < time(NULL) - 60 &&
+		    !flock(fd, LOCK_EX | LOCK_NB))
 			remove_tree(path);
 		close(fd);
 	}

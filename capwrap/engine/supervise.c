@@ -101,8 +101,17 @@ static void resume_rewrite(struct cw_engine *e, struct cw_task *t, struct user_r
 		resume_answer(e, t, regs, -ENOMEM);
 		return;
 	}
-	uint64_t slot = cw_slot_address(t->slot), data = slot + (message ? CW_PAD_SLOT_MSGHDR : CW_PAD_SLOT_DATA);
+	uint64_t data = cw_slot_address(t->slot) + CW_PAD_SLOT_DATA;
 
+	if (message) {
+		/* whatever any of its fields is, any thread may use it at any time: its name is NULL or a published address */
+		data = CW_PAD_MSGHDR + (uint64_t)t->slot * CW_PAD_MSGHDR_STRIDE;
+		if (data >= CW_PAD_MSGHDR_END) {
+			cw_slot_free(e, t);
+			resume_answer(e, t, &t->orig, -ENOBUFS);
+			return;
+		}
+	}
 	if (plan->slot_arg >= 0) {
 		memcpy(e->pad + (data - CW_PAD_BASE), plan->bytes, plan->len);
 		a[plan->slot_arg] = data;

@@ -73,7 +73,7 @@ def _key(policy: Policy, command: Sequence[str] | None, cwd: str) -> bytes:
     # Only env(1) makes COMMAND's arguments part of what is run.
     told = tuple(command or ())
     told = told if told and os.path.basename(told[0]) == "env" else told[:1]
-    parts = (repr(policy.items), repr(told), cwd, str(os.geteuid()), _code_identity())
+    parts = (repr(policy.items), repr(told), cwd, str(os.geteuid()), os.uname().release, _code_identity())
     text = "\0".join(parts).encode("utf-8", "surrogateescape")
     return bytes(sha256(text).digest())
 

@@ -7,6 +7,7 @@ grant numbers, and the tests.
 from __future__ import annotations
 
 import os
+import re
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ MAGIC = b"CAPWRAP\0"
 VERSION = 1
 UNSET = (1 << 64) - 1
 ALLOW_MEMFD_EXEC = 1 << 0
+ALLOW_SCOPED = 1 << 1
 
 # All little-endian and without padding of their own: every field lies at a multiple of its size.
 HEADER = struct.Struct("<8sIIQ32s32s14I4I5Q")
@@ -66,6 +68,15 @@ class _Strings:
         return b"".join(self._chunks)
 
 
+def landlock_scopes(release: str) -> bool:
+    """Whether a kernel of this release has Landlock's scopes for signals and abstract sockets (Linux 6.12).
+
+    The program is built for it; the engine refuses an image whose program counts on scopes that are not there.
+    """
+    numbers = [int(part) for part in re.findall(r"\d+", release)[:2]]
+    return numbers >= [6, 12]
+
+
 def write_image(space: Namespace) -> bytes:
     """The image of a namespace and the settings that it was built with."""
     from capwrap.policy import seccomp
@@ -73,8 +84,12 @@ def write_image(space: Namespace) -> bytes:
 
     settings = space.settings
     net = NET_MODES.index(settings.net)
+    scopes = landlock_scopes(os.uname().release)
     program = seccomp.build(
-        net=net, allow_ioctls=settings.ioctls, limit_processes=settings.limits.processes is not None
+        net=net,
+        allow_ioctls=settings.ioctls,
+        limit_processes=settings.limits.processes is not None,
+        landlock_scopes=scopes,
     )
     strings = _Strings()
     sections: dict[str, tuple[int, bytes]] = {}
@@ -109,7 +124,7 @@ def write_image(space: Namespace) -> bytes:
         net,
         VIOLATIONS.index(settings.violation.action),
         settings.violation.errno,
-        ALLOW_MEMFD_EXEC if settings.memfd_exec else 0,
+        (ALLOW_MEMFD_EXEC if settings.memfd_exec else 0) | (ALLOW_SCOPED if scopes else 0),
         *(UNSET if limit is None else limit for limit in settings.limits.in_order()),
     )
     return header + bytes(body)

@@ -368,21 +368,20 @@ def _rule_unshare(r: _Rules) -> None:
     r.asm.jset(~(_CLONE_FILES | _CLONE_FS | _CLONE_SYSVSEM) & 0xFFFFFFFF, refuse(errno.EPERM), ALLOW)
 
 
-def _slot_data(r: _Rules, index: int, at: int) -> None:
-    r.hi(index)
-    r.asm.jeq(0, None, TRACE)
-    r.lo(index)
-    r.slot((_pad.PAD_SLOT, _pad.PAD_SLOT_END), _pad.PAD_SLOT_STRIDE, ALLOW, TRACE, at)
-
-
 def _rule_execve(r: _Rules) -> None:
     # The engine compares what was mapped with its plan at the exec stop (SOUNDNESS 12).
-    _slot_data(r, 0, _pad.PAD_SLOT_DATA)
+    r.hi(0)
+    r.asm.jeq(0, None, TRACE)
+    r.lo(0)
+    r.slot((_pad.PAD_SLOT, _pad.PAD_SLOT_END), _pad.PAD_SLOT_STRIDE, ALLOW, TRACE, _pad.PAD_SLOT_DATA)
 
 
 def _rule_sendmsg(r: _Rules) -> None:
-    # The msghdr of a slot never has a name.
-    _slot_data(r, 1, _pad.PAD_SLOT_MSGHDR)
+    # Its name is NULL or a published address, whoever wrote it last: a region of its own, which no other bytes reach.
+    r.hi(1)
+    r.asm.jeq(0, None, TRACE)
+    r.lo(1)
+    r.slot((_pad.PAD_MSGHDR, _pad.PAD_MSGHDR_END), _pad.PAD_MSGHDR_STRIDE, ALLOW, TRACE)
 
 
 def _rule_openat2(r: _Rules) -> None:

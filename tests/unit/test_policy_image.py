@@ -13,7 +13,7 @@ import pytest
 from capwrap.policy import Policy, PolicyError, compile_image
 from capwrap.policy import image as module
 from capwrap.policy._syscalls import TABLE_SHA256
-from capwrap.policy.image import HEADER, NODE, SECTIONS, read_image
+from capwrap.policy.image import HEADER, NODE, SECTIONS, landlock_scopes, read_image
 from capwrap.policy.model import LIMITS, NET_MODES, VIOLATIONS
 from capwrap.policy.namespace import NodeFlag, NodeKind
 
@@ -90,7 +90,8 @@ def test_settings_come_back() -> None:
     image = read_image(compiled(policy))
     assert image.env == (("LANG", None), ("LC_*", None), ("A", "b=c"))
     assert image.addresses == ((0, 2, 80, b"\x7f\0\0\1"), (1, 10, 0, b"\0" * 15 + b"\1"))
-    assert (image.net, image.violation, image.violation_errno, image.allow) == (1, 0, errno.EPERM, 1)
+    scoped = 2 if landlock_scopes(os.uname().release) else 0
+    assert (image.net, image.violation, image.violation_errno, image.allow) == (1, 0, errno.EPERM, 1 | scoped)
     assert image.limits == (None, 1 << 30, None, 3, None)
     assert image.globs == ("/x/*.key", "/x/*.key/**")
     assert image.table == TABLE_SHA256

@@ -203,7 +203,7 @@ def test_openat2_rows(fd: int, how: int, size: int, expected: str) -> None:
     assert verdict("openat2", fd, 0x1234, how, size) == expected
 
 
-SLOTS = near(0, _pad.PAD_SLOT, _pad.PAD_SLOT + 192, _pad.PAD_SLOT + 256, _pad.PAD_SLOT_END + 192, _pad.PAD_SLOT_END)
+SLOTS = near(0, _pad.PAD_SLOT, _pad.PAD_MSGHDR, _pad.PAD_SLOT + 256, _pad.PAD_MSGHDR_END, _pad.PAD_SLOT_END)
 
 
 def expect_execve(path: int) -> str:
@@ -211,11 +211,11 @@ def expect_execve(path: int) -> str:
 
 
 def expect_sendmsg(_fd: int, header: int) -> str:
-    return ALLOW if header in range(_pad.PAD_SLOT + 192, _pad.PAD_SLOT_END, 1024) else TRACE
+    return ALLOW if header in range(_pad.PAD_MSGHDR, _pad.PAD_MSGHDR_END, 64) else TRACE
 
 
 @given(FDS, SLOTS)
-def test_a_slot_passes_with_its_bytes_or_its_header_only(fd: int, pointer: int) -> None:
+def test_a_slot_passes_execve_with_its_bytes_only_and_never_sendmsg(fd: int, pointer: int) -> None:
     assert verdict("execve", pointer, U64, U64) == expect_execve(pointer)
     assert verdict("sendmsg", fd, pointer, 0) == expect_sendmsg(fd, pointer)
 
@@ -223,7 +223,9 @@ def test_a_slot_passes_with_its_bytes_or_its_header_only(fd: int, pointer: int) 
 def test_every_slot_of_the_pad_passes() -> None:
     for slot in range(_pad.PAD_SLOT, _pad.PAD_SLOT_END, 1024):
         assert verdict("execve", slot + 256) == ALLOW
-        assert verdict("sendmsg", 3, slot + 192) == ALLOW
+        assert verdict("sendmsg", 3, slot + 256) == TRACE
+    for header in range(_pad.PAD_MSGHDR, _pad.PAD_MSGHDR_END, 64):
+        assert verdict("sendmsg", 3, header) == ALLOW
 
 
 def expect_watch(_fd: int, path: int) -> str:
@@ -775,7 +777,8 @@ def test_edges_of_capability_form() -> None:
 def test_edges_of_slots() -> None:
     slots = (_pad.PAD_SLOT, _pad.PAD_SLOT_END)
     check("execve", expect_execve, [*starts(slots, 1024, 256), *starts(slots, 1024), *flips(slots[0] + 256)])
-    check("sendmsg", expect_sendmsg, [3], [*starts(slots, 1024, 192), *starts(slots, 1024), *flips(slots[0] + 192)])
+    headers = (_pad.PAD_MSGHDR, _pad.PAD_MSGHDR_END)
+    check("sendmsg", expect_sendmsg, [3], [*starts(headers, 64), *starts(slots, 1024, 256), *flips(headers[0])])
     paths = (_pad.PAD_FDPATH, _pad.PAD_FDPATH_END)
     check("inotify_add_watch", expect_watch, [3], [*starts(paths, 32), *flips(paths[0])])
 

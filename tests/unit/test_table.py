@@ -223,6 +223,7 @@ def test_the_pad_lies_as_the_seccomp_program_rests_on() -> None:
         (*seccomp.IN6_BIND, _pad.PAD_IN_STRIDE),
         (_pad.PAD_BINDADDR, _pad.PAD_BINDADDR_END, _pad.PAD_UN_STRIDE),
         (_pad.PAD_ABSTRACT, _pad.PAD_ABSTRACT_END, _pad.PAD_UN_STRIDE),
+        (_pad.PAD_MSGHDR, _pad.PAD_MSGHDR_END, _pad.PAD_MSGHDR_STRIDE),
         (_pad.PAD_SLOT, _pad.PAD_SLOT_END, _pad.PAD_SLOT_STRIDE),
     ]
     assert all(start % stride == 0 and end % stride == 0 and start < end for start, end, stride in regions)
