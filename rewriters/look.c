@@ -38,7 +38,8 @@ static bool look(struct cw_ctx *c, int dirfd, struct tptr path, bool nofollow, b
 				cw_copy(c->bytes, c->whole, cw_strlen(c->whole) + 1);
 				uint32_t node = cw_textual(c->image, c->bytes, sizeof(c->bytes), nofollow, &rest);
 
-				if (node != CW_NONE && rest && (c->image->nodes[node].rights & needs) == needs) {
+				if (node != CW_NONE && rest && c->ops->cap_fd(c, node) >= 0 &&
+				    (c->image->nodes[node].rights & needs) == needs) {
 					while (*rest == '/')
 						rest++;
 					if (!*rest && (c->call.nr == 89 || c->call.nr == 267)) {

@@ -47,14 +47,22 @@ int cw_node_path(const struct cw_image *im, uint32_t node, char *dst, size_t siz
 	return (int)len;
 }
 
-/* Bytes of the character at s: `?` and a negated class stand for one character, not for one byte of it. */
+/* Bytes of the character at s, one where it is no UTF-8: `?` and a negated class stand for a character. */
 static size_t character(const char *s)
 {
-	size_t n = 1;
+	const unsigned char *b = (const unsigned char *)s;
+	size_t n = b[0] >= 0xc2 && b[0] < 0xe0   ? 2
+	           : b[0] >= 0xe0 && b[0] < 0xf0 ? 3
+	           : b[0] >= 0xf0 && b[0] < 0xf5 ? 4
+	                                         : 1;
 
-	if ((unsigned char)s[0] >= 0xc0)
-		while (((unsigned char)s[n] & 0xc0) == 0x80)
-			n++;
+	for (size_t i = 1; i < n; i++)
+		if ((b[i] & 0xc0) != 0x80)
+			return 1;
+	/* overlong forms, surrogates and what lies beyond Unicode: RFC 3629 */
+	if ((b[0] == 0xe0 && b[1] < 0xa0) || (b[0] == 0xed && b[1] > 0x9f) || (b[0] == 0xf0 && b[1] < 0x90) ||
+	    (b[0] == 0xf4 && b[1] > 0x8f))
+		return 1;
 	return n;
 }
 

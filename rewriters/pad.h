@@ -17,6 +17,7 @@
 
 #define CW_PAD_STUB 0x7f000000 /* code */
 #define CW_PAD_STUB_SIZE 0x2000
+#define CW_PAD_STUB_EXEC 0x7f001000 /* the one instruction that execve passes from */
 
 /* struct open_how slots, 32 bytes apart; free ones hold all ones; never rewritten once published */
 #define CW_PAD_HOW_RO 0x7f002000
@@ -25,23 +26,18 @@
 #define CW_PAD_HOW_RW_END 0x7f00c000
 #define CW_PAD_HOW_STRIDE 32
 
-/* "/proc/self/fd/N" for each delivery descriptor, as a string and as a sockaddr_un of full length */
+/* "/proc/self/fd/N" for each delivery descriptor */
 #define CW_PAD_FDPATH 0x7f00c000
 #define CW_PAD_FDPATH_END 0x7f00c200
 #define CW_PAD_FDPATH_STRIDE 32
-#define CW_PAD_FDADDR 0x7f00c800
-#define CW_PAD_FDADDR_END 0x7f00d000
-#define CW_PAD_FDADDR_STRIDE 128
 #define CW_PAD_DELIVERY_COUNT 16
 
-/* published socket addresses: sockaddr_in (16), sockaddr_in6 (28), sockaddr_un with a path (110), abstract ones (3..110) */
+/* published socket addresses: sockaddr_in (16), sockaddr_in6 (28), abstract sockaddr_un (3..110) */
 #define CW_PAD_IN4 0x7f00d000
 #define CW_PAD_IN4_END 0x7f00f000
 #define CW_PAD_IN6 0x7f00f000
 #define CW_PAD_IN6_END 0x7f011000
 #define CW_PAD_IN_STRIDE 32
-#define CW_PAD_BINDADDR 0x7f011000 /* sockaddr_un paths that may be bound */
-#define CW_PAD_BINDADDR_END 0x7f019000
 #define CW_PAD_ABSTRACT 0x7f019000
 #define CW_PAD_ABSTRACT_END 0x7f021000
 #define CW_PAD_UN_STRIDE 128

@@ -156,6 +156,13 @@ void cw_rw_rlimit(struct cw_ctx *c)
 	c->plan.ret = 0;
 }
 
+/* A filter of the target's own works; from then on the process is served without the stub's calls where it can be. */
+void cw_rw_filter(struct cw_ctx *c)
+{
+	c->ops->call(c, CW_SERVICE_FILTER, c->call.arg);
+	cw_pass(c);
+}
+
 void cw_rw_fork(struct cw_ctx *c)
 {
 	uint64_t limit = c->image->h->limits[CW_LIMIT_PROCESSES];
@@ -170,6 +177,8 @@ void cw_rw_prctl(struct cw_ctx *c)
 	uint32_t option = (uint32_t)c->call.arg[0];
 	uint64_t arg[2] = {option == 4, c->call.arg[1]};
 
+	if (option == 22) /* PR_SET_SECCOMP */
+		return cw_rw_filter(c);
 	if (option != 3 && option != 4) /* PR_GET_DUMPABLE, PR_SET_DUMPABLE */
 		return cw_refuse(c, CW_KIND_SYSCALL, EINVAL);
 	if (option == 4 && arg[1] > 1)

@@ -93,8 +93,9 @@ static int push_name(struct cw_place *p, const char *name, size_t len)
 	return 0;
 }
 
-/* The name that p stands at becomes `name` in directory `dir` (taken over), which may not exist. */
-static int stand_at(struct cw_ctx *c, struct cw_place *p, int dir, const char *name, size_t len, uint64_t resolve)
+/* The name that p stands at becomes `name` in directory `dir` (taken over), which may not exist. `named`: by a rule. */
+static int stand_at(struct cw_ctx *c, struct cw_place *p, int dir, const char *name, size_t len, uint64_t resolve,
+                    bool named)
 {
 	drop_fd(c, &p->parent);
 	p->parent = dir;
@@ -113,8 +114,14 @@ static int stand_at(struct cw_ctx *c, struct cw_place *p, int dir, const char *n
 	uint64_t dev = p->dev;
 	int err = c->ops->stat(c, p->fd, &p->mode, &p->dev, &p->ino);
 
-	if (!err && p->dev != dev && c->ops->special_dev(c, p->dev))
+	if (!err && !named && p->dev != dev && c->ops->special_dev(c, p->dev)) {
+		/* procfs and kin belong to no grant that merely holds their mount point */
+		drop_fd(c, &p->fd);
+		p->grant = CW_NONE;
+		p->rights = 0;
+		c->rec.kind = CW_KIND_NOT_GRANTED;
 		return -ENOENT;
+	}
 	return err;
 }
 
@@ -245,7 +252,7 @@ static int enter_child(struct cw_ctx *c, struct cw_place *p, uint32_t child, boo
 			drop_fd(c, &p->fd);
 			if (dir < 0)
 				return dir;
-			err = stand_at(c, p, dir, name, n->name.len, RUN);
+			err = stand_at(c, p, dir, name, n->name.len, RUN, true);
 			p->kind = CW_PLACE_LINK;
 			p->rights = CW_RIGHT_LOOKUP | CW_RIGHT_FSTAT;
 			return err;
@@ -265,7 +272,7 @@ static int enter_child(struct cw_ctx *c, struct cw_place *p, uint32_t child, boo
 		while (h && host[h - 1] != '/')
 			h--;
 		take_grant(c, p, child);
-		err = stand_at(c, p, dir, host + h, n->host.len - h, RUN & ~K_RESOLVE_NO_SYMLINKS);
+		err = stand_at(c, p, dir, host + h, n->host.len - h, RUN & ~K_RESOLVE_NO_SYMLINKS, true);
 		if (!err && (n->flags & CW_NODE_DEVICE))
 			p->root = true;
 		return err;
@@ -284,7 +291,8 @@ static int enter_child(struct cw_ctx *c, struct cw_place *p, uint32_t child, boo
 	if (outer < 0)
 		return 0;
 	p->fd = -1;
-	err = stand_at(c, p, outer, name, n->name.len, BENEATH);
+	err = stand_at(c, p, outer, name, n->name.len, BENEATH, false);
+	c->rec.kind = CW_KIND_NONE;
 	p->root = true;
 	if (err && err != -ENOENT)
 		return err;
@@ -436,9 +444,9 @@ static int walk(struct cw_ctx *c, struct cw_place *p, unsigned flags)
 			int dir = p->fd;
 
 			p->fd = -1;
-			int err = stand_at(c, p, dir, from, len, BENEATH);
+			int err = stand_at(c, p, dir, from, len, BENEATH, false);
 
-			if (err == -ENOENT && last)
+			if (err == -ENOENT && last && c->rec.kind == CW_KIND_NONE)
 				return 0;
 			if (err)
 				return err;
@@ -560,7 +568,7 @@ int cw_locate_fd(struct cw_ctx *c, int which, int fd, uint64_t needs)
 		/* it lies in no grant (or has no name): what the fd itself can do is all that there is */
 		whole[0] = 0;
 		p->kind = CW_PLACE_HOST;
-		p->rights = len == -ENOENT ? 0 : ~UINT64_C(0);
+		p->rights = len == -ENODATA ? ~UINT64_C(0) : 0;
 	}
 	cw_place_drop(c, p);
 	p->fd = held;

@@ -123,6 +123,7 @@ enum cw_op {
 	CW_OP_CONNECT,      /* place 0; delivered, then connect(arg[0], "/proc/self/fd/N") */
 	CW_OP_DELIVER,      /* place 0's fd, opened by the host, as it is; arg[0] O_CLOEXEC or 0 */
 	CW_OP_LOOPBACK,     /* connect(arg[0], bytes) on the target's socket, if a socket of the target listens there */
+	CW_OP_BIND,         /* place 0, a new name; bind(arg[0]) of the target's socket to it */
 	CW_OP_LISTEN,       /* listen(arg[0], arg[1]) on the target's socket, unless it is an inet one */
 };
 
@@ -199,6 +200,7 @@ enum cw_fact {
 /* Host services: arg in, result >= 0 or -errno. */
 enum cw_service {
 	CW_SERVICE_CREDS,    /* the calling process changes its credentials */
+	CW_SERVICE_FILTER,   /* it installs a seccomp filter of its own */
 	CW_SERVICE_RLIMIT,   /* pid, resource, set?; ctx->scratch64: {soft, hard} to set or as the target sees them */
 	CW_SERVICE_DUMPABLE, /* set?, value: answered from a book, since the engine must be able to read the target */
 	CW_SERVICE_CAPGET,   /* pid; ctx->scratch64[0..2]: the sets as struct __user_cap_data_struct[2] lays them out */

@@ -6,7 +6,6 @@
 #include "rewriters/kernel.h"
 #include "rewriters/rewriter.h"
 
-#define UN_MAX 110 /* sizeof(struct sockaddr_un) */
 #define HALF(first, end) ((first) + ((end) - (first)) / 2)
 
 struct copy {
@@ -246,7 +245,7 @@ void cw_rw_bind(struct cw_ctx *c)
 {
 	const uint64_t *a = c->call.arg;
 	struct copy s;
-	uint64_t addr = 0, len = UN_MAX;
+	uint64_t addr = 0, len = 0;
 
 	if (!is_socket(c))
 		return;
@@ -268,23 +267,13 @@ void cw_rw_bind(struct cw_ctx *c)
 				err = -98; /* EADDRINUSE */
 			if (!err)
 				err = cw_need(c, 0, CW_RIGHT_BINDAT);
-			/* the name is looked up again at the call: Landlock holds it to the writable grants */
-			if (!err && !c->ops->fact(c, CW_FACT_MAKE_SOCK))
-				err = -EACCES;
-			if (!err) {
-				err = c->ops->exec_string(c, p, c->path, c->bytes, CW_PATH_MAX);
-				err = err > 0 ? 0 : err;
-			}
-			if (!err && cw_strlen(c->bytes) > 107)
-				err = -ENAMETOOLONG;
 			if (err) {
 				c->rec.needs |= CW_RIGHT_BINDAT;
 				return cw_fail(c, -err);
 			}
-			cw_zero(s.b, sizeof(s.b));
-			s.b[0] = K_AF_UNIX;
-			cw_copy(s.b + 2, c->bytes, cw_strlen(c->bytes));
-			addr = c->ops->publish_addr(c, CW_PAD_BINDADDR, s.b, UN_MAX);
+			cw_perform(c, CW_OP_BIND);
+			c->plan.arg[0] = (uint32_t)a[0];
+			return;
 		}
 	} else if (s.family == K_AF_INET || s.family == K_AF_INET6) {
 		if (!inet_len_ok(&s))

@@ -143,7 +143,7 @@ int cw_node_dir(struct cw_engine *e, uint32_t node)
 }
 
 /* Mount points of file systems that are not files: what lies there belongs to no grant that merely holds the mount point. */
-static void find_special(struct cw_engine *e)
+static int find_special(struct cw_engine *e)
 {
 	static const char *const types[] = {"proc",    "sysfs",    "devtmpfs",   "devpts",      "cgroup",     "cgroup2",
 	                                    "tracefs", "debugfs",  "securityfs", "configfs",    "bpf",        "mqueue",
@@ -162,8 +162,13 @@ static void find_special(struct cw_engine *e)
 		for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
 			size_t n = strlen(types[i]);
 
-			if (strncmp(type, types[i], n) || type[n] != ' ' || e->n_special == 64)
+			if (strncmp(type, types[i], n) || type[n] != ' ')
 				continue;
+			if (e->n_special == (int)(sizeof(e->special_dev) / sizeof(e->special_dev[0]))) {
+				fclose(f);
+				return cw_failed(e, "more than %d file systems like procfs are mounted here",
+				                 e->n_special);
+			}
 			e->special_dev[e->n_special++] = makedev(major, minor);
 			/* a grant that holds it has no capability form: every lookup there is walked */
 			for (uint32_t k = 0; k < e->im.n_nodes; k++) {
@@ -175,8 +180,10 @@ static void find_special(struct cw_engine *e)
 			}
 		}
 	}
-	if (f)
-		fclose(f);
+	if (!f)
+		return cw_failed(e, "cannot read /proc/self/mountinfo: %s", strerror(errno));
+	fclose(f);
+	return 0;
 }
 
 int cw_special_dev(struct cw_engine *e, uint64_t dev)
@@ -221,7 +228,8 @@ int cw_grants_open(struct cw_engine *e)
 	}
 	if (hash_hosts(e))
 		return -1;
-	find_special(e);
+	if (find_special(e))
+		return -1;
 	/* the capability range: read-only ones, writable ones, then the auxiliary */
 	e->n_caps = 0;
 	for (int pass = 0; pass < 2; pass++) {

@@ -51,6 +51,7 @@ struct cw_proc {
 	int parent;
 	int threads;
 	bool creds;      /* its credentials may differ from the supervisor's */
+	bool filtered;   /* it has a seccomp filter of its own */
 	bool undumpable; /* what PR_GET_DUMPABLE answers */
 	bool nofile_set; /* the target set RLIMIT_NOFILE itself */
 	uint64_t nofile[2];
@@ -102,7 +103,7 @@ struct cw_engine {
 	uint32_t host_mask;
 	int cap_base, cap_rw, cap_aux, cap_end, n_caps;
 	int cap_src[CW_MAX_CAPS + CW_AUX_COUNT];
-	uint64_t special_dev[64];
+	uint64_t special_dev[1024];
 	int n_special;
 	bool nofile_shifted;
 	uint64_t nofile_soft, nofile_hard; /* as the target sees them at first */
@@ -114,6 +115,7 @@ struct cw_engine {
 	uint64_t *slot_used; /* bitmap */
 	int slot_hint;
 	int next_delivery;
+	uint64_t next_addr;
 	long gadget; /* offset of `syscall; xor...; ret` in the vdso, or -1 */
 	const uint8_t *stub;
 
@@ -149,8 +151,11 @@ struct cw_engine {
 	int landlock_abi;
 	bool scoped, make_sock;
 	bool privileged;
+	bool creds_ever; /* some process of the target changed its credentials */
 	bool creds_adopted;
-	int umask_now;
+	bool shared_fs; /* unshare(CLONE_FS) was denied: umask and current directory are the whole process's */
+	bool umask_set;
+	mode_t umask_was;
 	uint64_t start_ns;
 	uint64_t deadline_ns; /* 0: none */
 	atomic_int timed_out;

@@ -93,8 +93,10 @@ int cw_landlock_make(struct cw_engine *e)
 	e->landlock_abi = abi;
 	e->ruleset = -1;
 	if (abi < 6 && (e->im.h->allow & CW_ALLOW_SCOPED))
-		return cw_failed(e, "the policy image leaves signals and abstract sockets to Landlock's scopes, and this kernel has "
-		                    "none (ABI %d; 6 is Linux 6.12). Compile it on this kernel", abi);
+		return cw_failed(e,
+		                 "the policy image leaves signals and abstract sockets to Landlock's scopes, and this "
+		                 "kernel has none (ABI %d; 6 is Linux 6.12). Compile it on this kernel",
+		                 abi);
 	if (abi < 1) {
 		if (!(e->run->flags & CW_RUN_BEST_EFFORT))
 			return cw_failed(e, "this kernel offers no Landlock, which execs rest on (Linux 5.13, enabled "

@@ -447,6 +447,15 @@ static int start_dir(struct cw_engine *e)
 	return fd < 0 ? cw_failed(e, "cannot open the starting directory %s", path) : fd;
 }
 
+/* CAP_SYS_RESOURCE: root of a container has it seldom. */
+static bool may_raise(void)
+{
+	struct __user_cap_header_struct h = {_LINUX_CAPABILITY_VERSION_3, 0};
+	struct __user_cap_data_struct d[2] = {{0, 0, 0}, {0, 0, 0}};
+
+	return !syscall(SYS_capget, &h, d) && (d[0].effective >> CAP_SYS_RESOURCE & 1);
+}
+
 static void choose_range(struct cw_engine *e)
 {
 	struct rlimit lim = {0, 0};
@@ -462,7 +471,7 @@ static void choose_range(struct cw_engine *e)
 	e->features.nofile_hard = lim.rlim_max;
 	e->nofile_shifted = soft <= CW_FD_TABLE;
 	/* root may raise the hard limit; where nobody can, the target sees that much less */
-	if (e->nofile_shifted && soft + n > lim.rlim_max && geteuid() != 0) {
+	if (e->nofile_shifted && soft + n > lim.rlim_max && !may_raise()) {
 		soft = lim.rlim_max > n ? lim.rlim_max - n : 0;
 		if (hard > soft)
 			hard = soft;
@@ -489,13 +498,8 @@ static void publish_constants(struct cw_engine *e)
 {
 	for (size_t i = 0; i < CW_PAD_DELIVERY_COUNT; i++) {
 		int n = e->cap_base + e->cap_aux + CW_AUX_DELIVERY + (int)i;
-		uint8_t *addr = e->pad + (CW_PAD_FDADDR - CW_PAD_BASE) + i * CW_PAD_FDADDR_STRIDE;
-
 		snprintf((char *)e->pad + (CW_PAD_FDPATH - CW_PAD_BASE) + i * CW_PAD_FDPATH_STRIDE,
 		         CW_PAD_FDPATH_STRIDE, "/proc/self/fd/%d", n);
-		addr[0] = AF_UNIX;
-		addr[1] = 0;
-		snprintf((char *)addr + 2, CW_PAD_FDADDR_STRIDE - 2, "/proc/self/fd/%d", n);
 	}
 }
 

@@ -17,7 +17,7 @@
 #define F_SEAL_FUTURE_WRITE 0x0010
 #endif
 
-extern const uint8_t cw_stub_begin[], cw_stub_end[];
+extern const uint8_t cw_stub_begin[], cw_stub_end[], cw_stub_exec[];
 
 /* inet regions: the first half for connect and sendto, the second for bind */
 #define HALF(first, end) ((first) + ((end) - (first)) / 2)
@@ -53,6 +53,9 @@ int cw_pad_make(struct cw_engine *e)
 	e->result = mmap(NULL, CW_PAD_RESULT_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, e->result_fd, 0);
 	if (e->pad == MAP_FAILED || e->result == MAP_FAILED)
 		return cw_failed(e, "cannot map the pad: %s", strerror(errno));
+	if (cw_stub_exec - cw_stub_begin != CW_PAD_STUB_EXEC - CW_PAD_STUB ||
+	    cw_stub_end - cw_stub_begin > CW_PAD_STUB_SIZE)
+		return cw_failed(e, "the stub is not laid out as the seccomp program expects it");
 	memcpy(at(e, CW_PAD_STUB), cw_stub_begin, (size_t)(cw_stub_end - cw_stub_begin));
 	e->stub = cw_stub_begin;
 	/* zero bytes are the most powerful how of all: free slots hold all ones */
@@ -122,7 +125,6 @@ uint64_t cw_publish_addr(struct cw_engine *e, uint64_t region, const void *addr,
 		{HALF(CW_PAD_IN4, CW_PAD_IN4_END), CW_PAD_IN4_END, CW_PAD_IN_STRIDE},
 		{CW_PAD_IN6, HALF(CW_PAD_IN6, CW_PAD_IN6_END), CW_PAD_IN_STRIDE},
 		{HALF(CW_PAD_IN6, CW_PAD_IN6_END), CW_PAD_IN6_END, CW_PAD_IN_STRIDE},
-		{CW_PAD_BINDADDR, CW_PAD_BINDADDR_END, CW_PAD_UN_STRIDE},
 		{CW_PAD_ABSTRACT, CW_PAD_ABSTRACT_END, CW_PAD_UN_STRIDE},
 	};
 
@@ -144,6 +146,16 @@ uint64_t cw_publish_addr(struct cw_engine *e, uint64_t region, const void *addr,
 			}
 			if (!memcmp(p, slot, regions[i].stride))
 				return a;
+		}
+		/* where every inet address is permitted, so is every mixture of two: the slots go round */
+		if (e->im.h->net == CW_NET_HOST && regions[i].stride == CW_PAD_IN_STRIDE &&
+		    (slot[0] == 2 || slot[0] == 10)) {
+			uint64_t n = (regions[i].end - regions[i].first) / CW_PAD_IN_STRIDE;
+			uint64_t a = regions[i].first + e->next_addr++ % n * CW_PAD_IN_STRIDE;
+
+			if (at(e, a)[0] == slot[0])
+				memcpy(at(e, a) + 2, slot + 2, CW_PAD_IN_STRIDE - 2);
+			return at(e, a)[0] == slot[0] ? a : 0;
 		}
 	}
 	return 0;

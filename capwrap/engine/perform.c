@@ -4,6 +4,7 @@
  */
 #include "capwrap/engine/internal.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <stdio.h>
@@ -116,8 +117,13 @@ void cw_adopt(struct cw_engine *e, struct cw_task *t, bool umask_needed)
 		}
 		return;
 	}
-	if (umask_needed)
-		umask((mode_t)c->umask);
+	if (umask_needed) {
+		mode_t was = umask((mode_t)c->umask);
+
+		if (!e->umask_set)
+			e->umask_was = was;
+		e->umask_set = true;
+	}
 	if (creds) {
 		/* the raw calls: glibc's setgroups would change every thread */
 		effective(FILE_CAPS | OWN_CAPS);
@@ -132,6 +138,9 @@ void cw_adopt(struct cw_engine *e, struct cw_task *t, bool umask_needed)
 
 void cw_adopt_end(struct cw_engine *e)
 {
+	if (e->shared_fs && e->umask_set)
+		umask(e->umask_was);
+	e->umask_set = false;
 	if (!e->creds_adopted)
 		return;
 	effective(FILE_CAPS | OWN_CAPS);
@@ -326,7 +335,11 @@ static int open_existing(struct cw_engine *e, struct cw_task *t, struct cw_place
 		return -ENXIO;
 	fd_path(p->fd, path);
 	if (type == S_IFIFO && !(flags & O_NONBLOCK) && (flags & O_ACCMODE) != O_RDWR) {
-		/* may wait for the other end: a worker waits */
+		/* may wait for the other end: a worker waits, as the supervisor, so what the target may is asked here */
+		int mode = (flags & O_ACCMODE) == O_RDONLY ? R_OK : W_OK;
+
+		if (syscall(SYS_faccessat2, p->fd, "", mode, AT_EACCESS | AT_EMPTY_PATH))
+			return -errno;
 		int copy = dup_fd(p->fd);
 
 		if (copy < 0)
@@ -549,49 +562,107 @@ static int64_t op_listen(struct cw_task *t, struct cw_plan *plan, const struct c
 	return ret;
 }
 
-/* Does a socket that the target holds listen at this port? Inodes of /proc/net/tcp* against its descriptors. */
-static bool listens(struct cw_engine *e, unsigned port)
+static bool held_by_target(struct cw_engine *e, unsigned long inode)
 {
-	static const char *const tables[] = {"/proc/self/net/tcp", "/proc/self/net/tcp6", "/proc/self/net/udp",
-	                                     "/proc/self/net/udp6"};
-	char line[512], path[64], text[64], want[64];
+	char path[64], text[64], want[64];
+	const struct dirent *entry;
 
-	for (size_t i = 0; i < 4; i++) {
-		FILE *f = fopen(tables[i], "re");
-		unsigned p;
+	snprintf(want, sizeof(want), "socket:[%lu]", inode);
+	for (int b = 0; b < CW_HASH; b++)
+		for (struct cw_proc *q = e->procs[b]; q; q = q->next) {
+			snprintf(path, sizeof(path), "/proc/%d/fd", q->pid);
+			DIR *d = opendir(path);
+
+			while (d && (entry = readdir(d))) {
+				ssize_t n = readlinkat(dirfd(d), entry->d_name, text, sizeof(text) - 1);
+
+				if (n > 0 && (text[n] = 0, !strcmp(text, want))) {
+					closedir(d);
+					return true;
+				}
+			}
+			if (d)
+				closedir(d);
+		}
+	return false;
+}
+
+/* How well a local address of /proc/net/tcp* (hexadecimal, words in host order) fits a destination: 0 not, 1 as a
+ * wildcard, 2 exactly. */
+static int fits(const char *local, const uint8_t *sockaddr)
+{
+	uint32_t words[4] = {0, 0, 0, 0}, want[4] = {0, 0, 0, 0};
+	size_t n = strlen(local) / 8;
+	bool four = sockaddr[0] == AF_INET;
+
+	if (n != 1 && n != 4)
+		return 0;
+	for (size_t i = 0; i < n; i++)
+		if (sscanf(local + 8 * i, "%8x", &words[i]) != 1)
+			return 0;
+	if (four)
+		memcpy(&want[n == 1 ? 0 : 3], sockaddr + 4, 4);
+	else
+		memcpy(want, sockaddr + 8, 16);
+	if (!four && n == 1)
+		return 0;
+	bool any = true;
+
+	for (size_t i = 0; i < n; i++)
+		any &= !words[i];
+	if (any)
+		return 1;
+	if (four && n == 4)
+		want[2] = 0xffff0000; /* ::ffff:0:0/96, in host order */
+	return memcmp(words, want, n * sizeof(words[0])) ? 0 : 2;
+}
+
+/* Is it a socket of the target that a connection to this address would reach? The most exact one is. */
+static bool reaches_target(struct cw_engine *e, const uint8_t *sockaddr, bool stream)
+{
+	static const char *const tables[2][2] = {{"/proc/self/net/udp", "/proc/self/net/udp6"},
+	                                         {"/proc/self/net/tcp", "/proc/self/net/tcp6"}};
+	unsigned port = (unsigned)sockaddr[2] << 8 | sockaddr[3];
+	int best = 0;
+	bool ours = false;
+	char line[512], local[40];
+
+	for (size_t i = 0; i < 2; i++) {
+		FILE *f = fopen(tables[stream][i], "re");
+		unsigned p, state;
 		unsigned long inode;
 
 		while (f && fgets(line, sizeof(line), f)) {
-			if (sscanf(line, " %*d: %*[0-9A-Fa-f]:%x %*s %*s %*s %*s %*s %*s %*s %lu", &p, &inode) != 2 ||
-			    p != port || !inode)
+			if (sscanf(line, " %*d: %39[0-9A-Fa-f]:%x %*s %x %*s %*s %*s %*s %*s %lu", local, &p, &state,
+			           &inode) != 4 ||
+			    p != port || !inode || (stream && state != 10 /* TCP_LISTEN */))
 				continue;
-			snprintf(want, sizeof(want), "socket:[%lu]", inode);
-			for (int b = 0; b < CW_HASH; b++)
-				for (struct cw_proc *q = e->procs[b]; q; q = q->next)
-					for (int fd = 0; fd < e->cap_base; fd++) {
-						snprintf(path, sizeof(path), "/proc/%d/fd/%d", q->pid, fd);
-						ssize_t n = readlink(path, text, sizeof(text) - 1);
+			int fit = fits(local, sockaddr);
 
-						if (n < 0 && fd > 256)
-							break;
-						if (n > 0 && (text[n] = 0, !strcmp(text, want))) {
-							fclose(f);
-							return true;
-						}
-					}
+			if (!fit || fit < best)
+				continue;
+			bool held = held_by_target(e, inode);
+
+			/* of several that fit as well (SO_REUSEPORT) every one must be the target's */
+			ours = fit > best ? held : ours && held;
+			best = fit;
 		}
 		if (f)
 			fclose(f);
 	}
-	return false;
+	return ours;
 }
 
 /* By name, but to the socket that was found and is held: made by a worker on the target's own socket, since it may wait. */
 static int64_t op_connect(struct cw_task *t, struct cw_place *p, struct cw_plan *plan, struct cw_delivery *d)
 {
 	struct sockaddr_un un = {.sun_family = AF_UNIX};
-	int s = get_socket(t, (int)plan->arg[0]), held;
+	int s, held;
 
+	/* unix_find_bsd in net/unix/af_unix.c; asked here, since the worker has the supervisor's credentials */
+	if (syscall(SYS_faccessat2, p->fd, "", W_OK, AT_EACCESS | AT_EMPTY_PATH))
+		return -errno;
+	s = get_socket(t, (int)plan->arg[0]);
 	if (s < 0)
 		return s == -EPERM ? -ECONNREFUSED : s;
 	held = dup_fd(p->fd);
@@ -607,23 +678,51 @@ static int64_t op_connect(struct cw_task *t, struct cw_place *p, struct cw_plan 
 	return 0;
 }
 
+/*
+ * bind of a unix path: by its last name, from the directory that was found and is held, on the target's own socket. A
+ * path would be looked up again, and a swapped component would decide where the node is made. So it is this name that
+ * getsockname tells.
+ */
+static int64_t op_bind(struct cw_engine *e, struct cw_task *t, struct cw_place *p, struct cw_plan *plan)
+{
+	struct sockaddr_un un = {.sun_family = AF_UNIX};
+	size_t len = strlen(p->name);
+	int64_t ret = 0;
+	int s;
+
+	if (e->shared_fs) /* the current directory is the whole process's */
+		return -EACCES;
+	if (len >= sizeof(un.sun_path))
+		return -ENAMETOOLONG;
+	memcpy(un.sun_path, p->name, len + 1);
+	s = get_socket(t, (int)plan->arg[0]);
+	if (s < 0)
+		return s == -EPERM ? -EACCES : s;
+	cw_adopt(e, t, true);
+	if (fchdir(p->parent) ||
+	    bind(s, (struct sockaddr *)&un, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len + 1)))
+		ret = -errno;
+	close(s);
+	(void)!chdir("/");
+	return ret;
+}
+
 static int64_t op_loopback(struct cw_engine *e, struct cw_task *t, struct cw_plan *plan, struct cw_delivery *d)
 {
 	const uint8_t *a = plan->bytes;
-	unsigned port = (unsigned)a[2] << 8 | a[3];
-	int domain, s;
-	socklen_t len = sizeof(domain);
+	int type, s = get_socket(t, (int)plan->arg[0]);
+	socklen_t len = sizeof(type);
 
-	if (!listens(e, port)) {
-		e->ctx.rec.kind = CW_KIND_NETWORK;
-		return -ECONNREFUSED;
-	}
-	s = get_socket(t, (int)plan->arg[0]);
 	if (s < 0)
 		return s == -EPERM ? -ECONNREFUSED : s;
-	if (getsockopt(s, SOL_SOCKET, SO_DOMAIN, &domain, &len)) {
+	if (getsockopt(s, SOL_SOCKET, SO_TYPE, &type, &len)) {
 		close(s);
 		return -ENOTSOCK;
+	}
+	if (!reaches_target(e, a, type == SOCK_STREAM)) {
+		close(s);
+		e->ctx.rec.kind = CW_KIND_NETWORK;
+		return -ECONNREFUSED;
 	}
 	d->work = CW_WORK_CONNECT;
 	d->fd = s;
@@ -738,6 +837,8 @@ int64_t cw_perform_plan(struct cw_engine *e, struct cw_task *t, struct cw_delive
 		return 0;
 	case CW_OP_CONNECT:
 		return op_connect(t, p, plan, d);
+	case CW_OP_BIND:
+		return op_bind(e, t, p, plan);
 	case CW_OP_LISTEN:
 		return op_listen(t, plan, e);
 	case CW_OP_LOOPBACK:

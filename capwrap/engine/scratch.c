@@ -18,6 +18,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+/* In every directory that we make: nothing is swept up that does not hold it. */
+#define MARKER ".made-by-capwrap"
+
 /* A fresh directory beneath `base`, locked for as long as this run lasts: dst is its path without links, *lock the lock. */
 static int make_dir(char *dst, size_t size, const char *base, int *lock)
 {
@@ -29,12 +32,17 @@ static int make_dir(char *dst, size_t size, const char *base, int *lock)
 		return -1;
 	}
 	*lock = open(dst, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	if (*lock >= 0 && !flock(*lock, LOCK_EX | LOCK_NB)) {
+	if (*lock >= 0 && !flock(*lock, LOCK_EX | LOCK_NB) && !mknodat(*lock, MARKER, S_IFREG | 0400, 0)) {
 		/* where base is a link: paths read back from descriptors have none */
 		snprintf(link, sizeof(link), "/proc/self/fd/%d", *lock);
 		n = readlink(link, real, sizeof(real) - 1);
 	}
 	if (n <= 0 || (size_t)n >= size) {
+		if (*lock >= 0) {
+			(void)unlinkat(*lock, MARKER, 0);
+			close(*lock);
+			*lock = -1;
+		}
 		(void)rmdir(dst);
 		dst[0] = 0;
 		return -1;
@@ -117,7 +125,7 @@ static void sweep(const char *ours)
 		if (fd < 0)
 			continue;
 		if (!fstat(fd, &st) && st.st_uid == geteuid() && st.st_ctime < time(NULL) - 60 &&
-		    !flock(fd, LOCK_EX | LOCK_NB))
+		    !fstatat(fd, MARKER, &st, AT_SYMLINK_NOFOLLOW) && !flock(fd, LOCK_EX | LOCK_NB))
 			remove_tree(path);
 		close(fd);
 	}

@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 extern const uint8_t cw_stub_begin[], cw_stub_end[], cw_stub_call[], cw_stub_retry[], cw_stub_done[], cw_stub_deliver[],
-	cw_stub_start[], cw_stub_undo_from[], cw_stub_undo_to[];
+	cw_stub_start[], cw_stub_exec[], cw_stub_undo_from[], cw_stub_undo_to[];
 
 #define AT(label) (CW_PAD_STUB + (uint64_t)((label)-cw_stub_begin))
 #define X(name) void cw_rw_##name(struct cw_ctx *c);
@@ -90,15 +90,28 @@ static bool enter_stub(struct cw_engine *e, struct cw_task *t, struct user_regs_
 	return true;
 }
 
+static void decide(struct cw_engine *e, struct cw_task *t, struct user_regs_struct *regs, bool again);
+static void forget_result(struct cw_engine *e, struct cw_task *t);
+
+/* NOLINTNEXTLINE(misc-no-recursion): decide with `again` plans no retry, so this goes in once */
 static void resume_rewrite(struct cw_engine *e, struct cw_task *t, struct user_regs_struct *regs)
 {
 	struct cw_plan *plan = &e->ctx.plan;
-	const uint8_t *entry = plan->count.a ? cw_stub_done : plan->retry ? cw_stub_retry : cw_stub_call;
+	const uint8_t *entry = plan->kind == CW_PLAN_EXEC ? cw_stub_exec
+	                       : plan->count.a            ? cw_stub_done
+	                       : plan->retry              ? cw_stub_retry
+	                                                  : cw_stub_call;
 	bool message = plan->nr == SYS_sendmsg;
 	uint64_t *a = plan->arg;
 
 	if (!enter_stub(e, t, regs, entry, message ? 0 : plan->len)) {
-		resume_answer(e, t, regs, -ENOMEM);
+		t->pending = CW_IDLE;
+		free(t->record);
+		t->record = NULL;
+		if (plan->retry) /* every slot is taken: the supervisor opens it */
+			decide(e, t, regs, true);
+		else
+			resume_answer(e, t, regs, -ENOMEM);
 		return;
 	}
 	uint64_t data = cw_slot_address(t->slot) + CW_PAD_SLOT_DATA;
@@ -107,7 +120,9 @@ static void resume_rewrite(struct cw_engine *e, struct cw_task *t, struct user_r
 		/* whatever any of its fields is, any thread may use it at any time: its name is NULL or a published address */
 		data = CW_PAD_MSGHDR + (uint64_t)t->slot * CW_PAD_MSGHDR_STRIDE;
 		if (data >= CW_PAD_MSGHDR_END) {
-			cw_slot_free(e, t);
+			free(t->record);
+			t->record = NULL;
+			forget_result(e, t);
 			resume_answer(e, t, &t->orig, -ENOBUFS);
 			return;
 		}
@@ -173,7 +188,7 @@ static bool build_argv(struct cw_engine *e, struct cw_task *t, uint64_t argv, co
 			break;
 	}
 	size = ((len + 7) & ~(size_t)7) + 8 * ((size_t)count + (n ? n : 1) + 1);
-	if (!enter_stub(e, t, regs, cw_stub_call, size))
+	if (!enter_stub(e, t, regs, cw_stub_exec, size))
 		return false;
 	uint64_t data = cw_slot_address(t->slot) + CW_PAD_SLOT_DATA, at = data;
 	uint8_t *to = e->pad + (data - CW_PAD_BASE);
@@ -195,6 +210,7 @@ static bool build_argv(struct cw_engine *e, struct cw_task *t, uint64_t argv, co
 	return true;
 }
 
+/* NOLINTNEXTLINE(misc-no-recursion): see resume_rewrite */
 static void resume_exec(struct cw_engine *e, struct cw_task *t, struct user_regs_struct *regs)
 {
 	struct cw_plan *plan = &e->ctx.plan;
@@ -209,7 +225,10 @@ static void resume_exec(struct cw_engine *e, struct cw_task *t, struct user_regs
 		return;
 	}
 	if (!build_argv(e, t, plan->arg[1], plan->bytes, plan->len, (int)plan->ret, regs)) {
-		resume_answer(e, t, regs, t->slot < 0 ? -EFAULT : -E2BIG);
+		free(t->record);
+		t->record = NULL;
+		forget_result(e, t);
+		resume_answer(e, t, regs, -E2BIG);
 		return;
 	}
 	t->pending = CW_IN_STUB;
@@ -276,6 +295,7 @@ static void forget_result(struct cw_engine *e, struct cw_task *t)
 	t->exec = false;
 }
 
+/* NOLINTNEXTLINE(misc-no-recursion): see resume_rewrite */
 static void decide(struct cw_engine *e, struct cw_task *t, struct user_regs_struct *regs, bool again)
 {
 	struct cw_ctx *c = &e->ctx;
@@ -292,7 +312,8 @@ static void decide(struct cw_engine *e, struct cw_task *t, struct user_regs_stru
 		c->call.arg[3] = regs->r10;
 		c->call.arg[4] = regs->r8;
 		c->call.arg[5] = regs->r9;
-		c->again = again || tries;
+		/* a filter of the target's own may not know the stub's calls: it is served by performing (rule 16) */
+		c->again = again || tries || t->proc->filtered;
 		c->plan.kind = CW_PLAN_REFUSE;
 		c->plan.ret = -ENOSYS;
 		c->plan.retry = false;
@@ -374,6 +395,20 @@ static bool in_stub(uint64_t rip)
 	return rip >= CW_PAD_STUB && rip < AT(cw_stub_end);
 }
 
+/* What the kernel found wrong when it looked the path up again is not what was decided: somebody changed it meanwhile. */
+static int64_t exec_error(int64_t err)
+{
+	switch (err) {
+	case -ENOENT:
+	case -ENOTDIR:
+	case -ELOOP:
+	case -ENAMETOOLONG:
+		return -EACCES;
+	default:
+		return err;
+	}
+}
+
 static void on_call(struct cw_engine *e, struct cw_task *t)
 {
 	struct user_regs_struct regs;
@@ -388,6 +423,15 @@ static void on_call(struct cw_engine *e, struct cw_task *t)
 	}
 	int nr = (int)regs.orig_rax;
 
+	if (t->pending == CW_IN_STUB && in_stub(regs.rip) && nr != CW_NR_RETRY && nr != CW_NR_DONE) {
+		/* a rewritten call that the program does not pass would be rewritten for ever */
+		regs = t->orig;
+		free(t->record);
+		t->record = NULL;
+		forget_result(e, t);
+		resume_answer(e, t, &regs, -ENOSYS);
+		return;
+	}
 	if (nr == CW_NR_RETRY || nr == CW_NR_DONE) {
 		/* only the stub has a use for these, and only with a call of its own under way */
 		if (t->pending != CW_IN_STUB || !in_stub(regs.rip)) {
@@ -397,6 +441,8 @@ static void on_call(struct cw_engine *e, struct cw_task *t)
 		int64_t result = (int64_t)regs.rdi;
 		struct tptr count = t->count;
 
+		if (t->exec)
+			result = exec_error(result);
 		regs = t->orig;
 		free(t->record);
 		t->record = NULL;
@@ -455,6 +501,12 @@ static void take_out(struct cw_engine *e, struct cw_task *t, struct user_regs_st
 	} else if (regs->rip == AT(cw_stub_call) || regs->rip == AT(cw_stub_retry) || regs->rip == AT(cw_stub_done) ||
 	           (regs->rip >= AT(cw_stub_undo_from) && regs->rip < AT(cw_stub_undo_to))) {
 		undo = true;
+	} else if (regs->rip >= AT(cw_stub_exec)) {
+		/* an exec: not made yet, or failed */
+		if (regs->rip == AT(cw_stub_exec))
+			undo = true;
+		else
+			rax = exec_error(regs->rip == AT(cw_stub_exec) + 2 ? rax : (int64_t)regs->rdi);
 	} else if (regs->rip > AT(cw_stub_done) && regs->rip < AT(cw_stub_deliver) - 2) {
 		/* a sendmmsg whose message is sent: finish it */
 		int64_t sent = regs->rip == AT(cw_stub_done) + 2 ? rax : (int64_t)regs->rdi;
@@ -594,6 +646,7 @@ static struct cw_task *adopt_unknown(struct cw_engine *e, int tid)
 	if (!proc) {
 		proc = cw_proc_add(e, tgid, cw_proc_find(e, ppid));
 		if (proc) {
+			proc->creds |= e->creds_ever; /* CLONE_PARENT: its maker may be another */
 			e->res->processes++;
 			if (e->run->flags & CW_RUN_RECORD_ACCESS)
 				cw_record_process(e, CW_PROCESS_START, tgid, ppid, NULL, 0);
@@ -705,6 +758,7 @@ static void on_ended(struct cw_engine *e, struct cw_task *t, int status)
 	cw_task_drop(e, t);
 	if (tid == e->root_pid) {
 		e->root_ended = true;
+		cw_command_is(0);
 		e->root_status = status;
 		if (!(e->run->flags & CW_RUN_LINGER)) {
 			e->tearing = true;

@@ -43,6 +43,7 @@ struct cw_proc *cw_proc_add(struct cw_engine *e, int pid, struct cw_proc *parent
 		p->nofile[0] = parent->nofile[0];
 		p->nofile[1] = parent->nofile[1];
 		p->undumpable = parent->undumpable;
+		p->filtered = parent->filtered;
 	}
 	pthread_mutex_lock(&e->lock);
 	p->next = e->procs[hash(pid)];

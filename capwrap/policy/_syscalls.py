@@ -20,7 +20,7 @@ class Row:
 
 
 #: Of the rows, the rights and the pad: an image says from which it was made.
-TABLE_SHA256 = bytes.fromhex("b1dfb76e190fd8f79eca12e3380acd4e39fbe16ba79fec521b9a08c6dab4cb77")
+TABLE_SHA256 = bytes.fromhex("10112c31f45d8b990e09445a164b3e2239504e1d89b3a8cd2974480af047bbe1")
 
 #: Handler names, in the order of enum cw_handler from 1 on.
 HANDLERS = (
@@ -64,6 +64,7 @@ HANDLERS = (
     "fcntl",
     "ioctl",
     "prctl",
+    "filter",
     "fork",
 )
 
@@ -386,7 +387,7 @@ ROWS = (
     Row(314, 274, "sched_setattr", "check", "pid0", "pid", "", ("tid", "in", "flags")),
     Row(315, 275, "sched_getattr", "check", "pid0", "pid", "", ("tid", "out", "size", "flags")),
     Row(316, 276, "renameat2", "trace", "", "rename", "", ("dirfd", "path", "dirfd2", "path2", "flags")),
-    Row(317, 277, "seccomp", "check", "seccomp", "", "", ("cmd", "flags", "inout")),
+    Row(317, 277, "seccomp", "check", "seccomp", "filter", "", ("cmd", "flags", "inout")),
     Row(318, 278, "getrandom", "pass", "", "", "", ("buf", "len", "flags")),
     Row(319, 279, "memfd_create", "pass", "", "", "", ("text", "flags")),
     Row(320, 294, "kexec_file_load", "refuse", "", "", "EPERM", ("fd", "fd", "len", "text", "flags")),

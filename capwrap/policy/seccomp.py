@@ -25,6 +25,8 @@ from capwrap.policy.bpf import (
     ALU_SUB_X,
     ARCH,
     AUDIT_ARCH_X86_64,
+    IP_HI,
+    IP_LO,
     JGT_X,
     LD_IMM,
     NR,
@@ -130,7 +132,7 @@ _IOCTL_STOP = frozenset({_FS_IOC_SETFLAGS, _FS_IOC_FSSETXATTR})
 _PR_SET_VMA = 0x53564D41
 _PRCTL_PASS = (
     *(1, 2, 7, 8, 13, 14, 15, 16),  # PDEATHSIG KEEPCAPS TIMING NAME
-    *range(21, 35),  # SECCOMP CAPBSET TSC SECUREBITS TIMERSLACK TASK_PERF_EVENTS MCE_KILL
+    *(21, *range(23, 35)),  # GET_SECCOMP CAPBSET TSC SECUREBITS TIMERSLACK TASK_PERF_EVENTS MCE_KILL
     *range(36, 43),  # CHILD_SUBREAPER NO_NEW_PRIVS GET_TID_ADDRESS THP_DISABLE
     *(47, 52, 53),  # CAP_AMBIENT, SPECULATION_CTRL
     *range(65, 69),  # MDWE MEMORY_MERGE
@@ -370,6 +372,11 @@ def _rule_unshare(r: _Rules) -> None:
 
 def _rule_execve(r: _Rules) -> None:
     # The engine compares what was mapped with its plan at the exec stop (SOUNDNESS 12).
+    # From the stub's own instruction alone: how it fails is for the supervisor to know. (ip lies behind `syscall`.)
+    r.asm.load(IP_HI)
+    r.asm.jeq(0, None, TRACE)
+    r.asm.load(IP_LO)
+    r.asm.jeq(_pad.PAD_STUB_EXEC + 2, None, TRACE)
     r.hi(0)
     r.asm.jeq(0, None, TRACE)
     r.lo(0)
@@ -561,10 +568,6 @@ _INET_BIND = (
 )
 
 
-def _unix(region: tuple[int, int]) -> _Slots:
-    return (region, _pad.PAD_UN_STRIDE, _pad.PAD_UN_LEN, _pad.PAD_UN_LEN)
-
-
 def _abstract(r: _Rules) -> tuple[_Slots, ...]:
     # The length is part of an abstract name, so a slot is all the prefixes of its name too. That is harmless where
     # Landlock keeps abstract names inside the target, and not elsewhere.
@@ -574,13 +577,11 @@ def _abstract(r: _Rules) -> tuple[_Slots, ...]:
 
 
 def _rule_connect(r: _Rules) -> None:
-    fds = (_unix((_pad.PAD_FDADDR, _pad.PAD_FDADDR_END)),)
-    _addresses(r, 1, 2, _INET_CONNECT + fds + _abstract(r))
+    _addresses(r, 1, 2, _INET_CONNECT + _abstract(r))
 
 
 def _rule_bind(r: _Rules) -> None:
-    paths = (_unix((_pad.PAD_BINDADDR, _pad.PAD_BINDADDR_END)),)
-    _addresses(r, 1, 2, _INET_BIND + paths + _abstract(r))
+    _addresses(r, 1, 2, _INET_BIND + _abstract(r))
 
 
 def _rule_listen(r: _Rules) -> None:
@@ -595,7 +596,7 @@ def _rule_sendto(r: _Rules) -> None:
     r.hi(4)
     asm.jeq(0, ALLOW, TRACE)
     asm.label("sendto.address")
-    _addresses(r, 4, 5, _INET_CONNECT)
+    _addresses(r, 4, 5, _INET_CONNECT + _abstract(r))
 
 
 def _rule_prctl(r: _Rules) -> None:
@@ -603,6 +604,7 @@ def _rule_prctl(r: _Rules) -> None:
     r.lo(0)
     cases: dict[int, Target] = dict.fromkeys(_PRCTL_PASS, ALLOW)
     cases |= {3: TRACE, 4: TRACE}  # GET_DUMPABLE, SET_DUMPABLE
+    cases[22] = TRACE  # SET_SECCOMP
     cases |= {35: refuse(errno.EPERM)}  # SET_MM moves the heap and the stack about
     # SET_IO_FLUSHER, GET_IO_FLUSHER: as without CAP_SYS_RESOURCE, which the target never has
     cases |= {57: refuse(errno.EPERM), 58: refuse(errno.EPERM)}
@@ -637,7 +639,7 @@ def _rule_seccomp(r: _Rules) -> None:
     asm.label("seccomp.filter")
     # SECCOMP_FILTER_FLAG_NEW_LISTENER: USER_NOTIF outranks TRACE and would hide calls from the engine (SOUNDNESS 9).
     r.lo(1)
-    asm.jset(8, refuse(errno.EBUSY), ALLOW)
+    asm.jset(8, refuse(errno.EBUSY), TRACE)
 
 
 RULES: dict[str, Callable[[_Rules], None]] = {

@@ -7,10 +7,10 @@
 /* Of the rows, the rights and the pad, as a policy image was made from them. */
 #define CW_TABLE_SHA256 \
 	{ \
-		0xb1, 0xdf, 0xb7, 0x6e, 0x19, 0x0f, 0xd8, 0xf7, \
-		0x9e, 0xca, 0x12, 0xe3, 0x38, 0x0a, 0xcd, 0x4e, \
-		0x39, 0xfb, 0xe1, 0x6b, 0xa7, 0x9f, 0xec, 0x52, \
-		0x1b, 0x9a, 0x08, 0xc6, 0xda, 0xb4, 0xcb, 0x77, \
+		0x10, 0x11, 0x2c, 0x31, 0xf4, 0x5d, 0x8b, 0x99, \
+		0x0e, 0x09, 0x44, 0x5a, 0x16, 0x4b, 0x3e, 0x22, \
+		0x39, 0x50, 0x4e, 0x1d, 0x89, 0xb3, 0xa8, 0xcd, \
+		0x29, 0x74, 0x48, 0x0a, 0xf0, 0x47, 0xbb, 0xe1, \
 	}
 
 enum cw_class {
@@ -63,6 +63,7 @@ enum cw_class {
 	X(fcntl) \
 	X(ioctl) \
 	X(prctl) \
+	X(filter) \
 	X(fork)
 
 enum cw_handler {
@@ -107,7 +108,8 @@ enum cw_handler {
 	CW_HANDLER_FCNTL = 38,
 	CW_HANDLER_IOCTL = 39,
 	CW_HANDLER_PRCTL = 40,
-	CW_HANDLER_FORK = 41,
+	CW_HANDLER_FILTER = 41,
+	CW_HANDLER_FORK = 42,
 	CW_HANDLER_COUNT
 };
 
@@ -881,7 +883,7 @@ static const struct cw_syscall cw_syscalls[CW_SYSCALL_MAX + 1] = {
 	[314] = { "sched_setattr", CW_CLASS_CHECK, CW_HANDLER_PID, 0, 3, { CW_ROLE_TID, CW_ROLE_IN, CW_ROLE_FLAGS } },
 	[315] = { "sched_getattr", CW_CLASS_CHECK, CW_HANDLER_PID, 0, 4, { CW_ROLE_TID, CW_ROLE_OUT, CW_ROLE_SIZE, CW_ROLE_FLAGS } },
 	[316] = { "renameat2", CW_CLASS_TRACE, CW_HANDLER_RENAME, 0, 5, { CW_ROLE_DIRFD, CW_ROLE_PATH, CW_ROLE_DIRFD2, CW_ROLE_PATH2, CW_ROLE_FLAGS } },
-	[317] = { "seccomp", CW_CLASS_CHECK, CW_HANDLER_NONE, 0, 3, { CW_ROLE_CMD, CW_ROLE_FLAGS, CW_ROLE_INOUT } },
+	[317] = { "seccomp", CW_CLASS_CHECK, CW_HANDLER_FILTER, 0, 3, { CW_ROLE_CMD, CW_ROLE_FLAGS, CW_ROLE_INOUT } },
 	[318] = { "getrandom", CW_CLASS_PASS, CW_HANDLER_NONE, 0, 3, { CW_ROLE_BUF, CW_ROLE_LEN, CW_ROLE_FLAGS } },
 	[319] = { "memfd_create", CW_CLASS_PASS, CW_HANDLER_NONE, 0, 2, { CW_ROLE_TEXT, CW_ROLE_FLAGS } },
 	[320] = { "kexec_file_load", CW_CLASS_REFUSE, CW_HANDLER_NONE, 1, 5, { CW_ROLE_FD, CW_ROLE_FD, CW_ROLE_LEN, CW_ROLE_TEXT, CW_ROLE_FLAGS } },

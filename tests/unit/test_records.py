@@ -592,7 +592,10 @@ def test_a_full_disk_loses_batches_and_is_told(image: bytes, tree: Path) -> None
     recording, kept = write_record(image, "/dev/full", sample(tree), Outcome(lost=20))
     assert kept == [False, False, False]
     assert recording.complete is False
-    assert recording.problems[0] == "the record could not be written: No space left on device; it is not complete"
+    assert (
+        recording.problems[0]
+        == "/dev/full: the record could not be written: No space left on device; it is not complete"
+    )
     assert recording.summary.refusals > 0
 
 
@@ -604,7 +607,8 @@ def test_a_closed_pipe_loses_batches_and_is_told(image: bytes, tree: Path) -> No
     finally:
         os.close(writing)
     assert kept == [False, False, False]
-    assert recording.problems[0] == "the record could not be written: Broken pipe; it is not complete"
+    assert recording.problems[0].startswith("pipe:[")
+    assert recording.problems[0].endswith(": the record could not be written: Broken pipe; it is not complete")
 
 
 def test_a_torn_batch_is_cut_off(image: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

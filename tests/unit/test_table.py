@@ -216,12 +216,10 @@ def test_the_pad_lies_as_the_seccomp_program_rests_on() -> None:
         (_pad.PAD_HOW_RO, _pad.PAD_HOW_RO_END, _pad.PAD_HOW_STRIDE),
         (_pad.PAD_HOW_RW, _pad.PAD_HOW_RW_END, _pad.PAD_HOW_STRIDE),
         (_pad.PAD_FDPATH, _pad.PAD_FDPATH_END, _pad.PAD_FDPATH_STRIDE),
-        (_pad.PAD_FDADDR, _pad.PAD_FDADDR_END, _pad.PAD_FDADDR_STRIDE),
         (*seccomp.IN4_CONNECT, _pad.PAD_IN_STRIDE),
         (*seccomp.IN4_BIND, _pad.PAD_IN_STRIDE),
         (*seccomp.IN6_CONNECT, _pad.PAD_IN_STRIDE),
         (*seccomp.IN6_BIND, _pad.PAD_IN_STRIDE),
-        (_pad.PAD_BINDADDR, _pad.PAD_BINDADDR_END, _pad.PAD_UN_STRIDE),
         (_pad.PAD_ABSTRACT, _pad.PAD_ABSTRACT_END, _pad.PAD_UN_STRIDE),
         (_pad.PAD_MSGHDR, _pad.PAD_MSGHDR_END, _pad.PAD_MSGHDR_STRIDE),
         (_pad.PAD_SLOT, _pad.PAD_SLOT_END, _pad.PAD_SLOT_STRIDE),
@@ -232,7 +230,6 @@ def test_the_pad_lies_as_the_seccomp_program_rests_on() -> None:
     assert regions[-1][1] <= _pad.PAD_RESULT
     assert all(stride & stride - 1 == 0 for _, _, stride in regions)
     assert _pad.PAD_FDPATH_STRIDE * _pad.PAD_DELIVERY_COUNT == _pad.PAD_FDPATH_END - _pad.PAD_FDPATH
-    assert _pad.PAD_FDADDR_STRIDE * _pad.PAD_DELIVERY_COUNT == _pad.PAD_FDADDR_END - _pad.PAD_FDADDR
     assert _pad.AUX_COUNT == _pad.AUX_DELIVERY + _pad.PAD_DELIVERY_COUNT
 
 

@@ -1,0 +1,467 @@
+"""What the attack tests share: an arena of granted and secret directories, and running attacks in and out of capwrap.
+
+The arena, freshly made for every run of an attack (BASE is its absolute path):
+
+    work/    the workspace: read, write, execute; the current directory
+    other/   granted read-write
+    ro/      granted read-only
+    rox/     granted read and execute
+    names/   only `names/granted` is granted (read-write); `names/sibling` is not
+    carved/  granted read-write, but `carved/private` and every `*.key` beneath it are denied
+    secret/  not granted
+
+Every secret holds one random token, so that a test can look for it in what came out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+SOURCES = Path(__file__).resolve().parent.parent / "programs"
+CFLAGS = ("-O1", "-Wall", "-Wextra", "-Werror", "-pthread")
+NOBODY = 65534
+# Small, so that an attack can try every descriptor number there is: soft and hard limit.
+NOFILE = "1024:2048"
+PATH = "/usr/local/bin:/usr/bin:/bin"
+
+
+def capwrap() -> str:
+    """The capwrap of the environment that runs the tests; FileNotFoundError where there is none."""
+    path = Path(sys.executable).with_name("capwrap")
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: capwrap is not installed beside the interpreter that runs the tests")
+    return str(path)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended. `returncode` is negative for a signal, as in subprocess."""
+
+    argv: tuple[str, ...]
+    returncode: int
+    stdout: str
+    stderr: str
+
+    @property
+    def verdict(self) -> str:
+        """ESCAPED, HELD, UNTRIED, or what else it was."""
+        words = [line.split(" ", 1)[0] for line in self.stdout.splitlines()]
+        if "ESCAPED" in words:
+            return "ESCAPED"
+        for code, word in ((1, "HELD"), (2, "UNTRIED")):
+            if self.returncode == code and words[:1] == [word]:
+                return word
+        return f"died of signal {-self.returncode}" if self.returncode < 0 else f"exit status {self.returncode}"
+
+    def __str__(self) -> str:
+        return f"{self.verdict} ({self.returncode})\n$ {' '.join(self.argv)}\n{self.stdout}\n{self.stderr}"
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    stdin: int = subprocess.DEVNULL,
+    pass_fds: Sequence[int] = (),
+    timeout: float = 120,
+) -> Outcome:
+    """Runs a command in a session of its own; whatever is left of its process group at the end is killed.
+
+    Raises subprocess.TimeoutExpired. Output goes through files: a survivor must not hold the test by a pipe.
+    """
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        process = subprocess.Popen(
+            argv,
+            cwd=cwd,
+            env=env,
+            stdin=stdin,
+            stdout=out,
+            stderr=err,
+            pass_fds=pass_fds,
+            start_new_session=True,
+        )
+        try:
+            code = process.wait(timeout)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        out.seek(0)
+        err.seek(0)
+        return Outcome(tuple(argv), code, out.read().decode(errors="replace"), err.read().decode(errors="replace"))
+
+
+@dataclass
+class Programs:
+    """The attack programs, compiled once a session, each when it is first asked for."""
+
+    directory: Path
+    _made: set[str] = field(default_factory=set)
+
+    def path(self, family: str, *, static: bool = False) -> Path:
+        """The executable of `family` ("escape/paths"), linked dynamically or statically."""
+        room, name = family.split("/")
+        target = self.directory / (f"{room}-{name}" + ("-static" if static else ""))
+        if target.name not in self._made:
+            sources = [SOURCES / "escape" / "attack.c", SOURCES / room / f"{name}.c"]
+            self.compile(target, sources, *(["-static"] if static else []))
+            self._made.add(target.name)
+        return target
+
+    def compile(self, target: Path, sources: Sequence[Path], *flags: str) -> Path:
+        """Compiles and links `sources` to `target`; CalledProcessError, with the compiler's words, where it fails."""
+        command = ["cc", *CFLAGS, "-I", str(SOURCES / "escape"), *map(str, sources), "-o", str(target), *flags]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        if done.returncode:
+            raise RuntimeError(f"{' '.join(command)}\n{done.stderr}")
+        target.chmod(0o755)
+        return target
+
+
+@dataclass(frozen=True)
+class Who:
+    """Who runs the attack: the caller, or by way of setpriv an ordinary user without a home."""
+
+    name: str
+    uid: int | None = None
+
+    @property
+    def environment(self) -> dict[str, str]:
+        environment = {"PATH": PATH, "LANG": "C.UTF-8"}
+        if self.uid is None:
+            environment["HOME"] = os.environ.get("HOME", "/nonexistent")
+        return environment
+
+    def prefix(self) -> list[str]:
+        if self.uid is None:
+            return []
+        return ["setpriv", "--reuid", str(self.uid), "--regid", str(self.uid), "--clear-groups", "--"]
+
+
+def reach(who: Who, staging: Path) -> list[str]:
+    """A prefix under which `who` can run this interpreter: where it lies in a directory that is closed to others, a
+    private mount namespace in which that directory holds the interpreter's files alone."""
+    if who.uid is None:
+        return []
+    prefix = Path(sys.base_prefix).resolve()
+    closed = [p for p in reversed(prefix.parents) if not p.stat().st_mode & stat.S_IXOTH]
+    if not closed:
+        return []
+    script = (
+        'mount --bind "$1" "$2" && mount -t tmpfs -o mode=755 tmpfs "$3" && mkdir -p "$1" && mount --move "$2" "$1" '
+        '&& shift 3 && exec "$@"'
+    )
+    return ["unshare", "-m", "sh", "-c", script, "reach", str(prefix), str(staging), str(closed[0])]
+
+
+def _describe(path: Path) -> tuple[object, ...]:
+    try:
+        st = path.lstat()
+    except FileNotFoundError:
+        return ("absent",)
+    content: object = None
+    if stat.S_ISREG(st.st_mode):
+        content = path.read_bytes()
+    elif stat.S_ISLNK(st.st_mode):
+        content = os.readlink(path)
+    elif stat.S_ISDIR(st.st_mode):
+        content = sorted(os.listdir(path))
+    attributes = tuple(
+        (name, os.getxattr(path, name, follow_symlinks=False)) for name in os.listxattr(path, follow_symlinks=False)
+    )
+    return st.st_mode, st.st_uid, st.st_gid, st.st_ino, st.st_nlink, st.st_size, st.st_mtime_ns, content, attributes
+
+
+def snapshot(paths: Sequence[Path]) -> dict[str, tuple[object, ...]]:
+    """Everything about the trees at `paths` that a change would show in (the time of the last access would not)."""
+    found = {}
+    for top in paths:
+        found[str(top)] = _describe(top)
+        if top.is_dir() and not top.is_symlink():
+            for below in top.rglob("*"):
+                found[str(below)] = _describe(below)
+    return found
+
+
+@dataclass(frozen=True)
+class Victim:
+    """A process outside the target, and what an attack might change of it."""
+
+    process: subprocess.Popen[bytes]
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def state(self) -> tuple[object, ...]:
+        pid = self.pid
+        letter = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+        return (
+            "stopped or dead" if letter in "TtZX" else "alive",
+            os.getpriority(os.PRIO_PROCESS, pid),
+            os.sched_getaffinity(pid),
+            os.sched_getscheduler(pid),
+            os.getpgid(pid),
+            os.getsid(pid),
+            Path(f"/proc/{pid}/limits").read_text(),
+            Path(f"/proc/{pid}/oom_score_adj").read_text(),
+        )
+
+
+@contextlib.contextmanager
+def victim(who: Who, cwd: Path) -> Iterator[Victim]:
+    """A process of the same user as the target, in a session of its own, until the end of the block."""
+    process = subprocess.Popen(
+        [*who.prefix(), "sleep", "1000"],
+        cwd=cwd,
+        env={"PATH": PATH},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        # setpriv has become sleep once the command line says so; until then its credentials may be the caller's.
+        while b"sleep\0" not in (line := Path(f"/proc/{process.pid}/cmdline").read_bytes()) or b"setpriv" in line:
+            if process.poll() is not None:
+                raise RuntimeError(f"the victim ended with {process.returncode}")
+        yield Victim(process)
+    finally:
+        process.kill()
+        process.wait()
+
+
+@contextlib.contextmanager
+def no_setup(_: Arena) -> Iterator[Found]:
+    """Nothing but the arena."""
+    yield Found()
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a setup made: further arguments of the attack, and descriptor 0."""
+
+    args: tuple[str, ...] = ()
+    stdin: int = subprocess.DEVNULL
+
+
+@dataclass
+class Arena:
+    """One directory tree to attack in, one user, one policy."""
+
+    base: Path
+    programs: Programs
+    who: Who
+    pure: bool
+    staging: Path
+    token: str = field(default_factory=lambda: secrets.token_hex(16))
+
+    def build(self) -> None:
+        """Makes the tree anew."""
+        base = self.base
+        for entry in base.iterdir():
+            entry.unlink() if entry.is_symlink() or not entry.is_dir() else shutil.rmtree(entry)
+        for name in ("work", "other", "ro", "rox", "names", "carved/private", "carved/sub", "secret/listing/x"):
+            (base / name).mkdir(parents=True)
+        for name in ("work", "other", "ro", "rox", "carved"):
+            (base / name / "file").write_text(f"{name}\n")
+        (base / "names/granted").write_text("granted\n")
+        for name in ("secret/file", "names/sibling", "carved/private/file", "carved/a.key", "carved/sub/b.key"):
+            (base / name).write_text(self.token)
+        os.setxattr(base / "secret/file", "user.token", self.token.encode())
+        (base / "secret/empty").mkdir()
+        (base / "secret/listing/x").rename(base / "secret/listing" / self.token)
+        (base / "secret/link").symlink_to(self.token)
+        shutil.copy(self.programs.directory / "outsider", base / "secret/prog")
+        shutil.copy(self.programs.directory / "outsider", base / "ro/prog")
+        # Links for a lookup to go astray on: absolute, relative, to a directory, and a chain through two grants.
+        (base / "work/absolute").symlink_to(base / "secret/file")
+        (base / "work/relative").symlink_to("../secret/file")
+        (base / "work/directory").symlink_to("../secret")
+        (base / "work/up").symlink_to("..")
+        (base / "work/chain").symlink_to("../other/chain")
+        (base / "other/chain").symlink_to(base / "ro/chain")
+        (base / "ro/chain").symlink_to("../secret/file")
+        (base / "work/magic").symlink_to(f"/proc/self/root{base}/secret/file")
+        (base / "work/key").symlink_to("../carved/sub/b.key")
+        if self.who.uid is not None:
+            for path in (base, *base.rglob("*")):
+                os.chown(path, self.who.uid, self.who.uid, follow_symlinks=False)
+
+    def grants(self) -> list[str]:
+        base = self.base
+        options = [
+            *("--ro", f"{base}/ro", "--rox", f"{base}/rox", "--rw", f"{base}/other"),
+            *("--rw", f"{base}/names/granted", "--rw", f"{base}/carved", "--deny", f"{base}/carved/private"),
+            *("--deny", f"{base}/carved/**.key", "--rox", str(self.programs.directory)),
+        ]
+        return ["--pure", "--rwx", f"{base}/work", *options] if self.pure else options
+
+    def outside(self) -> dict[str, tuple[object, ...]]:
+        """The state of everything that an attack must not change."""
+        base = self.base
+        closed = [base / name for name in ("secret", "ro", "rox", "names/sibling")]
+        closed += [base / name for name in ("carved/private", "carved/a.key", "carved/sub/b.key")]
+        listing: dict[str, tuple[object, ...]] = {
+            "base": tuple(sorted(os.listdir(base))),
+            "names": tuple(sorted(p.name for p in base.glob("names/*"))),
+        }
+        return snapshot(closed) | listing
+
+    def command(self, family: str, attack: str, pid: int, args: Sequence[str], *, static: bool = False) -> list[str]:
+        """The attack's command line. Under --pure nothing but the program is there, not even a loader."""
+        program = self.programs.path(family, static=self.pure or static)
+        return [str(program), attack, str(self.base), str(pid), *(a.replace("{base}", str(self.base)) for a in args)]
+
+    def execute(
+        self,
+        command: Sequence[str],
+        *,
+        options: Sequence[str] | None,
+        stdin: int = subprocess.DEVNULL,
+        timeout: float = 120,
+        wrap: Sequence[str] = (),
+        inner: Sequence[str] = (),
+        cwd: str = "work",
+    ) -> Outcome:
+        """Runs a command in the workspace: natively where `options` is None, else by `capwrap run` with them.
+
+        `wrap` is a prefix that acts before the user changes, `inner` one that acts as the user, outside capwrap.
+        """
+        # prlimit before setpriv: the hard limit of the caller may be lower for the user.
+        limits = ["prlimit", f"--nofile={NOFILE}", "--"]
+        if options is None:
+            argv = [*wrap, *limits, *self.who.prefix(), *inner, *command]
+        else:
+            policy = [*self.grants(), *(o.replace("{base}", str(self.base)) for o in options)]
+            user = [*reach(self.who, self.staging), *self.who.prefix()]
+            if stdin != subprocess.DEVNULL and stat.S_ISDIR(os.fstat(stdin).st_mode):
+                # Python does not start with a directory for its standard input; the engine without it does.
+                image = str(self.staging / "policy.cap")
+                made = run(
+                    [*user, capwrap(), "compile", *policy, "-o", image], cwd=self.base / cwd, env=self.who.environment
+                )
+                if made.returncode:
+                    raise RuntimeError(str(made))
+                confined = [f"{capwrap()}-exec", image, "--", *command]
+            else:
+                confined = [capwrap(), "run", "-q", *policy, "--", *command]
+            argv = [*wrap, *limits, *user, *inner, *confined]
+        return run(argv, cwd=self.base / cwd, env=self.who.environment, stdin=stdin, timeout=timeout)
+
+    def attack(
+        self,
+        family: str,
+        attack: str,
+        *args: str,
+        options: Sequence[str] | None,
+        stdin: str | None = None,
+        stdin_flags: int = os.O_RDONLY,
+        timeout: float = 120,
+        static: bool = False,
+        setup: Setup = no_setup,
+        wrap: Sequence[str] = (),
+        inner: Sequence[str] = (),
+        cwd: str = "work",
+    ) -> tuple[Outcome, list[str]]:
+        """One run in a fresh arena, natively (`options` None) or confined; and what it changed outside, one line each.
+
+        `stdin` is a path to open (relative to the base) for descriptor 0; `setup` makes what the attack finds, and
+        yields further arguments for it; `cwd` is the current directory, relative to the base.
+        """
+        self.build()
+        with contextlib.ExitStack() as stack:
+            found = stack.enter_context(setup(self))
+            fd = found.stdin
+            if stdin is not None:
+                fd = os.open(self.base / stdin, stdin_flags)
+                stack.callback(os.close, fd)
+            outsider = stack.enter_context(victim(self.who, self.base))
+            before, state = self.outside(), outsider.state()
+            command = self.command(family, attack, outsider.pid, [*args, *found.args], static=static)
+            outcome = self.execute(
+                command,
+                options=options,
+                stdin=fd,
+                timeout=timeout,
+                wrap=wrap,
+                inner=inner,
+                cwd=cwd,
+            )
+            changes = [] if outsider.state() == state else [f"victim: {state} became {outsider.state()}"]
+            after = self.outside()
+        changes += [
+            f"{k}: {before.get(k)} became {after.get(k)}" for k in before | after if before.get(k) != after.get(k)
+        ]
+        if self.token in outcome.stdout:
+            changes.append("the secret was printed")
+        return outcome, changes
+
+    def holds(
+        self,
+        family: str,
+        attack: str,
+        *args: str,
+        native: str | None = None,
+        native_args: Sequence[str] | None = None,
+        standin: bool = False,
+        options: Sequence[str] = (),
+        dies: bool = False,
+        stdin: str | None = None,
+        stdin_flags: int = os.O_RDONLY,
+        static: bool = False,
+        setup: Setup = no_setup,
+        why: str | None = None,
+    ) -> Outcome:
+        """The attack works natively and does not confined. Returns how the confined run ended.
+
+        `native` says why there is nothing to show natively, where that is so; `standin`: the attack is on capwrap's own
+        mechanism, for which the native run makes a stand-in; `native_args` go in place of `args` there. `dies`: to be
+        killed for trying is as good as to be refused. `why`: what HELD must say first (an errno's name, or several
+        with `|`).
+        """
+        if native is None:
+            outcome, _ = self.attack(
+                family,
+                attack,
+                *(args if native_args is None else native_args),
+                *(["standin"] if standin else []),
+                options=None,
+                stdin=stdin,
+                stdin_flags=stdin_flags,
+                static=static,
+                setup=setup,
+            )
+            assert outcome.verdict == "ESCAPED", f"natively the attack shows nothing: {outcome}"
+        outcome, changes = self.attack(
+            family,
+            attack,
+            *args,
+            options=options,
+            stdin=stdin,
+            stdin_flags=stdin_flags,
+            static=static,
+            setup=setup,
+        )
+        assert outcome.verdict != "ESCAPED", str(outcome)
+        assert not changes, "\n".join([*changes, str(outcome)])
+        if not (dies and outcome.returncode < 0):
+            assert outcome.verdict == "HELD", str(outcome)
+        if why is not None and outcome.verdict == "HELD":
+            assert outcome.stdout.split()[1] in why.split("|"), f"held for another reason than {why}: {outcome}"
+        return outcome
+
+
+Setup = Callable[[Arena], contextlib.AbstractContextManager[Found]]

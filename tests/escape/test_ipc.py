@@ -1,0 +1,105 @@
+"""System V objects and POSIX queues that the target did not make are not there."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from escape.harness import Arena, Found, Setup
+
+KINDS = {"shm": 0, "sem": 1, "msg": 2}
+
+
+def kept(kind: str) -> Setup:
+    """A setup in which a process outside keeps one object of each kind, with the secret in those that hold text.
+
+    The attack is told the id and the key, or the queue's name.
+    """
+
+    @contextlib.contextmanager
+    def setup(arena: Arena) -> Iterator[Found]:
+        name, key = f"/capwrap-{secrets.token_hex(4)}", str(0x4000_0000 + secrets.randbelow(1 << 24))
+        program = str(arena.programs.path("escape/ipc"))
+        keeper = subprocess.Popen(
+            [*arena.who.prefix(), program, "keep", str(arena.base), "0", name, key, arena.token],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert keeper.stdin is not None
+        assert keeper.stdout is not None
+        with keeper.stdin, keeper.stdout:
+            try:
+                ids = keeper.stdout.readline().split()
+                assert len(ids) == len(KINDS), ids
+                yield Found((name,) if kind == "queue" else (ids[KINDS[kind]], key))
+            finally:
+                keeper.stdin.close()
+                keeper.wait()
+
+    return setup
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [
+        "shm-attach",
+        "shm-by-key",
+        "shm-stat",
+        "shm-stat-by-index",
+        "shm-remove",
+        "shm-lock",
+        "sem-operate",
+        "sem-timed",
+        "sem-value",
+        "sem-remove",
+        "sem-by-key",
+        "msg-receive",
+        "msg-send",
+        "msg-remove",
+        "msg-by-key",
+    ],
+)
+def test_a_system_v_object_of_somebody_else_is_out_of_reach(arena: Arena, attack: str) -> None:
+    arena.holds("escape/ipc", attack, setup=kept(attack.split("-", maxsplit=1)[0]))
+
+
+@pytest.mark.parametrize("attack", ["queue-open", "queue-unlink"])
+def test_a_posix_queue_of_somebody_else_is_out_of_reach(arena: Arena, attack: str) -> None:
+    arena.holds("escape/ipc", attack, setup=kept("queue"))
+
+
+@contextlib.contextmanager
+def shared_memory(arena: Arena) -> Iterator[Found]:
+    """A file of the secret in the machine's /dev/shm."""
+    path = f"/dev/shm/capwrap-{secrets.token_hex(4)}"
+    with open(path, "x") as file:
+        file.write(arena.token)
+    try:
+        yield Found((path,))
+    finally:
+        Path(path).unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def temporary_file(arena: Arena) -> Iterator[Found]:
+    """A file of the secret in the machine's /tmp."""
+    path = f"/tmp/capwrap-{secrets.token_hex(4)}"
+    with open(path, "x") as file:
+        file.write(arena.token)
+    try:
+        yield Found((path,))
+    finally:
+        Path(path).unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize("operation", ["open", "stat", "unlink"])
+@pytest.mark.parametrize("place", [shared_memory, temporary_file])
+def test_the_machines_shared_and_temporary_files_are_not_there(arena: Arena, place: Setup, operation: str) -> None:
+    native = "a sticky directory: only its owner may" if arena.who.uid and operation == "unlink" else None
+    arena.holds("escape/paths", operation, setup=place, native=native, why="ENOENT")

@@ -1,0 +1,118 @@
+"""The pad: nobody gets other memory to its address, and whatever stands in it is harmless in anybody's hands."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from escape.harness import SOURCES, Arena
+
+ATTACKS = [
+    "write",
+    "mprotect",
+    "mprotect-from-below",
+    "pkey-mprotect",
+    "map-over",
+    "map-page-over",
+    "map-across",
+    "unmap",
+    "unmap-across",
+    "wrapping",
+    "remap-onto",
+    "remap-away",
+    "remap-shrink",
+    "dontfork",
+    "dontfork-across",
+    "process-madvise",
+    "wipeonfork",
+    "remove",
+    "shmat",
+    "remap-file-pages",
+    "proc-mem",
+    "process-vm-writev",
+]
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_the_pad_cannot_be_changed_or_replaced(arena: Arena, attack: str) -> None:
+    arena.holds("escape/pad", attack, standin=True, dies=True)
+
+
+@pytest.mark.parametrize("attack", ["map-files", "truncate-fds"])
+def test_the_file_behind_the_pad_cannot_be_changed(arena: Arena, attack: str) -> None:
+    # map_files is for CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE.
+    needs_privilege = attack == "map-files" and (arena.who.uid or os.geteuid())
+    native = "only root may use /proc/self/map_files" if needs_privilege else None
+    arena.holds("escape/placed", attack, standin=True, native=native, dies=True)
+
+
+@pytest.mark.parametrize("attack", ["huge", "grow-down"])
+def test_no_mapping_that_the_kernel_places_or_grows_comes_to_lie_there(arena: Arena, attack: str) -> None:
+    arena.holds("escape/placed", attack, dies=True)
+
+
+def test_the_heap_cannot_be_moved_there(arena: Arena) -> None:
+    # A position-independent program's data lies above the pad, and the heap has to lie above that.
+    arena.holds("escape/placed", "set-mm", static=True, dies=True)
+
+
+def test_the_vdso_cannot_be_mapped_there(arena: Arena) -> None:
+    native = "without /proc there is no telling where the first vdso lies" if arena.pure else None
+    arena.holds("escape/placed", "vdso", standin=True, native=native, dies=True)
+
+
+@pytest.mark.parametrize("attack", ["tagged", "shadow-stack"])
+def test_what_newer_processors_can_do_with_addresses_leaves_the_pad_alone(arena: Arena, attack: str) -> None:
+    outcome, _ = arena.attack("escape/placed", attack, "standin", options=None)
+    native = None if outcome.verdict == "ESCAPED" else "this processor or this kernel cannot"
+    arena.holds("escape/placed", attack, standin=True, native=native, dies=True)
+
+
+@pytest.mark.parametrize(
+    "layout",
+    [
+        "-Wl,-Ttext-segment=0x7f000000",
+        "-Wl,-Ttext-segment=0x7f002000",
+        "-Wl,-Ttext-segment=0x7f100000",
+        "-Wl,-Ttext-segment=0x7f440000",
+        "-Wl,-Ttext-segment=0x7e000000 -DROOM=0x3000000",
+    ],
+)
+def test_a_program_linked_to_lie_there_does_not_start(arena: Arena, layout: str) -> None:
+    flags = ["-static", "-no-pie", *layout.split()]
+    where = arena.programs.directory / f"padelf-{layout.replace(' ', '').replace('/', '')}"
+    program = arena.programs.compile(where, [SOURCES / "escape" / "padelf.c"], *flags)
+    arena.holds("escape/execs", "by-path", str(program), dies=True)
+
+
+@pytest.mark.parametrize("attack", ["read-only-offsets", "writable-offsets"])
+def test_no_how_can_be_read_from_between_two_slots(arena: Arena, attack: str) -> None:
+    arena.holds("escape/forms", attack, standin=True)
+
+
+def test_nothing_else_in_the_pad_serves_as_a_how(arena: Arena) -> None:
+    arena.holds("escape/forms", "other-regions", standin=True)
+
+
+def test_no_other_size_of_a_how_is_let_through(arena: Arena) -> None:
+    arena.holds("escape/forms", "odd-sizes", standin=True)
+
+
+def test_a_pointer_that_is_a_slot_in_its_lower_half_only_is_no_slot(arena: Arena) -> None:
+    arena.holds("escape/forms", "upper-half-pointer", standin=True)
+
+
+def test_the_hows_of_the_pad_serve_no_descriptor_of_ones_own(arena: Arena) -> None:
+    arena.holds("escape/forms", "own-descriptor", standin=True, stdin="secret")
+
+
+def test_entering_the_stub_anywhere_with_any_registers_does_nothing(arena: Arena) -> None:
+    arena.holds("escape/forms", "enter-stub", standin=True)
+
+
+def test_the_numbers_that_only_the_stub_uses_are_unknown_to_others(arena: Arena) -> None:
+    why = "the numbers are unknown to the kernel, too: this compares with it"
+    outcome, _ = arena.attack("escape/forms", "private-numbers", options=None)
+    assert outcome.verdict == "HELD", str(outcome)
+    arena.holds("escape/forms", "private-numbers", native=why, why="ENOSYS")

@@ -1,0 +1,181 @@
+"""Without a network in the policy nothing outside is reached over a socket, by any family or call."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import socket
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from escape.harness import Arena, Found, Setup
+
+
+def _serve(server: socket.socket, token: str) -> None:
+    """Tells the secret to everybody who connects, until the socket is shut down."""
+    with contextlib.suppress(OSError):
+        while True:
+            client, _ = server.accept()
+            with client, contextlib.suppress(OSError):
+                client.sendall(token.encode())
+
+
+@contextlib.contextmanager
+def _serving(server: socket.socket, arena: Arena) -> Iterator[None]:
+    server.listen()
+    thread = threading.Thread(target=_serve, args=(server, arena.token))
+    thread.start()
+    try:
+        yield
+    finally:
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+def unix_server(where: str, kind: int = socket.SOCK_STREAM) -> Setup:
+    """A setup with a unix socket, by its path in the arena or (`@name`) abstract; the attack is told where."""
+
+    @contextlib.contextmanager
+    def setup(arena: Arena) -> Iterator[Found]:
+        with socket.socket(socket.AF_UNIX, kind) as server:
+            if where.startswith("@"):
+                name = f"capwrap-{secrets.token_hex(8)}-{where[1:]}"
+                server.bind(f"\0{name}")
+            else:
+                name = str(arena.base / where)
+                server.bind(name)
+                (arena.base / where).chmod(0o777)
+            with _serving(server, arena) if kind == socket.SOCK_STREAM else contextlib.nullcontext():
+                yield Found((name,))
+
+    return setup
+
+
+def port_server(kind: int, family: int = socket.AF_INET) -> Setup:
+    """A setup with a socket on a loopback port, whose number the attack is told."""
+
+    @contextlib.contextmanager
+    def setup(arena: Arena) -> Iterator[Found]:
+        with socket.socket(family, kind) as server:
+            server.bind(("127.0.0.1" if family == socket.AF_INET else "::1", 0))
+            with _serving(server, arena) if kind == socket.SOCK_STREAM else contextlib.nullcontext():
+                yield Found((str(server.getsockname()[1]),))
+
+    return setup
+
+
+def test_a_unix_socket_outside_the_grants_is_not_there(arena: Arena) -> None:
+    arena.holds("escape/sockets", "unix-path", setup=unix_server("secret/sock"), why="ENOENT")
+
+
+def test_a_unix_socket_of_a_read_only_grant_takes_no_connection(arena: Arena) -> None:
+    arena.holds("escape/sockets", "unix-path", setup=unix_server("ro/sock"), why="EACCES")
+
+
+def through_link(arena: Arena) -> contextlib.AbstractContextManager[Found]:
+    """The same as a socket in the secret directory, named by a symlink in the workspace."""
+
+    @contextlib.contextmanager
+    def setup() -> Iterator[Found]:
+        with unix_server("secret/sock")(arena) as found:
+            (arena.base / "work/to-socket").symlink_to(found.args[0])
+            yield Found((str(arena.base / "work/to-socket"),))
+
+    return setup()
+
+
+def test_a_symlink_leads_no_connection_outside_the_grants(arena: Arena) -> None:
+    arena.holds("escape/sockets", "unix-path", setup=through_link)
+
+
+def test_an_abstract_socket_of_somebody_else_is_out_of_reach(arena: Arena) -> None:
+    arena.holds("escape/sockets", "unix-abstract", setup=unix_server("@stream"))
+
+
+@pytest.mark.parametrize("call", ["unix-sendto", "unix-sendmsg", "unix-sendmmsg"])
+def test_no_datagram_reaches_a_unix_socket_outside_the_grants(arena: Arena, call: str) -> None:
+    arena.holds("escape/sockets", call, setup=unix_server("secret/dgram", socket.SOCK_DGRAM))
+
+
+def test_no_datagram_reaches_an_abstract_socket_of_somebody_else(arena: Arena) -> None:
+    arena.holds("escape/sockets", "unix-sendto-abstract", setup=unix_server("@dgram", socket.SOCK_DGRAM))
+
+
+@pytest.mark.parametrize("path", ["secret/new", "ro/new", "names/new", "carved/new.key", "new"])
+def test_no_socket_is_bound_where_nothing_may_be_made(arena: Arena, path: str) -> None:
+    arena.holds("escape/sockets", "unix-bind", f"{{base}}/{path}")
+
+
+@pytest.mark.parametrize(
+    "call",
+    ["tcp", "tcp-upper-half", "tcp-any", "tcp-mapped", "tcp-fast-open", "tcp-fast-open-message", "mptcp"],
+)
+def test_no_tcp_connection_is_made(arena: Arena, call: str) -> None:
+    outcome, _ = arena.attack("escape/sockets", call, options=None, setup=port_server(socket.SOCK_STREAM))
+    native = None
+    if outcome.verdict != "ESCAPED":
+        assert call in ("mptcp", "tcp-mapped"), str(outcome)
+        native = "this kernel was built without it"
+    arena.holds("escape/sockets", call, setup=port_server(socket.SOCK_STREAM), native=native)
+
+
+def test_a_connection_that_is_refused_is_answered_as_an_unreachable_network(arena: Arena) -> None:
+    arena.holds("escape/sockets", "tcp", setup=port_server(socket.SOCK_STREAM), why="ENETUNREACH")
+
+
+@pytest.mark.parametrize("call", ["udp", "udp-connected", "udp-sendmsg", "udp-sendmmsg"])
+def test_no_udp_datagram_is_sent(arena: Arena, call: str) -> None:
+    arena.holds("escape/sockets", call, setup=port_server(socket.SOCK_DGRAM), why="ENETUNREACH")
+
+
+def test_no_port_is_bound(arena: Arena) -> None:
+    arena.holds("escape/sockets", "tcp-bind", "0", why="EADDRNOTAVAIL")
+
+
+def test_listening_binds_no_port_either(arena: Arena) -> None:
+    arena.holds("escape/sockets", "tcp-listen")
+
+
+@pytest.mark.parametrize("call", ["tcp", "tcp-any", "tcp-fast-open", "udp", "udp-sendmsg"])
+def test_the_loopback_policy_reaches_no_server_outside(arena: Arena, call: str) -> None:
+    kind = socket.SOCK_DGRAM if call.startswith("udp") else socket.SOCK_STREAM
+    arena.holds("escape/sockets", call, setup=port_server(kind), options=["--net", "loopback"])
+
+
+FAMILIES = {
+    "netlink": (16, 3, 0),
+    "packet": (17, 3, 0),
+    "vsock": (40, 1, 0),
+    "alg": (38, 5, 0),
+    "key": (15, 3, 2),
+    "raw": (2, 3, 1),
+    "raw6": (10, 3, 58),
+    "tipc": (30, 1, 0),
+    "bluetooth": (31, 3, 0),
+    "xdp": (44, 3, 0),
+    "rds": (21, 5, 0),
+    "smc": (43, 1, 0),
+    "qipcrtr": (42, 2, 0),
+    "can": (29, 3, 1),
+    "x25": (9, 5, 0),
+    "upper half of netlink": (16, 0x80003, 0),
+}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_sockets_are_of_the_unix_and_inet_families_only(arena: Arena, family: str) -> None:
+    words = tuple(str(n) for n in FAMILIES[family])
+    outcome, _ = arena.attack("escape/sockets", "family", *words, options=None)
+    native = None
+    if outcome.verdict != "ESCAPED":
+        assert outcome.stdout.split()[1] in ("EPERM", "EAFNOSUPPORT", "EPROTONOSUPPORT", "ESOCKTNOSUPPORT"), str(
+            outcome
+        )
+        native = "this kernel lacks the family, or the user the privilege"
+    arena.holds("escape/sockets", "family", *words, native=native)
+
+
+def test_no_pair_of_another_family_is_made(arena: Arena) -> None:
+    arena.holds("escape/sockets", "pair", "30", "1", "0", native="TIPC is rarely built in", why="EAFNOSUPPORT")

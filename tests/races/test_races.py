@@ -1,0 +1,136 @@
+"""A call is decided on what the kernel then uses: nothing that another thread changes meanwhile takes part in it.
+
+Every race goes a bounded number of rounds, against two attackers, and says how many there were.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import socket
+from collections.abc import Iterator
+
+import pytest
+from escape.harness import Arena, Found, Setup
+from escape.test_sockets import unix_server
+
+ROUNDS = 4000
+# An exec and a fork each.
+EXECS = 400
+# Natively a round takes so little that the attackers may not run during many of them; it ends at the first escape.
+NATIVELY = 250
+
+
+def raced(
+    arena: Arena,
+    family: str,
+    attack: str,
+    *args: str,
+    rounds: int = ROUNDS,
+    setup: Setup,
+    stdin: str | None = None,
+) -> None:
+    """Natively the race is won within NATIVELY times as many rounds; confined it is not in `rounds`."""
+    many = [*args, str(rounds * NATIVELY)]
+    outcome = arena.holds(family, attack, *args, str(rounds), native_args=many, setup=setup, stdin=stdin)
+    assert outcome.stdout == f"HELD none in {rounds} rounds\n", str(outcome)
+
+
+@contextlib.contextmanager
+def two_sides(arena: Arena) -> Iterator[Found]:
+    """A granted counterpart for every secret, of the same name."""
+    base = arena.base
+    for name in ("carved", "other"):
+        (base / name / "link").symlink_to("granted")
+    shutil.copy(arena.programs.path("races/flips", static=True), base / "rox/prog")
+    yield Found()
+
+
+def raced_path(arena: Arena, call: str, attackers: str, directory: str, rounds: int = ROUNDS) -> None:
+    """The granted directory's name has the length of the secret one's."""
+
+    @contextlib.contextmanager
+    def setup(arena: Arena) -> Iterator[Found]:
+        with two_sides(arena):
+            yield Found((directory,))
+
+    raced(arena, "races/flips", call, attackers, rounds=rounds, setup=setup)
+
+
+# The one is a whole directory, whose calls the target makes itself in capability form; of the other something is
+# denied, so that the supervisor performs them.
+DIRECTORIES = ["other/", "carved"]
+
+
+@pytest.mark.parametrize("directory", DIRECTORIES)
+@pytest.mark.parametrize("call", ["open", "openat2", "stat", "statx", "readlink", "chdir", "rename", "link", "unlink"])
+def test_a_path_that_a_thread_changes_during_the_call_leads_nowhere_outside(
+    arena: Arena, call: str, directory: str
+) -> None:
+    raced_path(arena, call, "threads", directory)
+
+
+@pytest.mark.parametrize("attackers", ["vm", "shared"])
+@pytest.mark.parametrize("directory", DIRECTORIES)
+@pytest.mark.parametrize("call", ["open", "stat", "rename"])
+def test_a_path_that_another_process_changes_during_the_call_leads_nowhere_outside(
+    arena: Arena, call: str, directory: str, attackers: str
+) -> None:
+    raced_path(arena, call, attackers, directory)
+
+
+@pytest.mark.parametrize("attackers", ["threads", "vm", "shared"])
+def test_a_path_that_changes_during_an_exec_runs_nothing_outside(arena: Arena, attackers: str) -> None:
+    raced_path(arena, "exec", attackers, "rox///", rounds=EXECS)
+
+
+@contextlib.contextmanager
+def two_sockets(arena: Arena) -> Iterator[Found]:
+    """A server on either side: the granted one says that it is, the other the secret."""
+    with unix_server("secret/sock")(arena), socket.socket(socket.AF_UNIX) as granted:
+        granted.bind(str(arena.base / "carved/sock"))
+        yield Found()
+
+
+@pytest.mark.parametrize("attackers", ["threads", "vm", "shared"])
+def test_an_address_that_changes_during_the_call_connects_nowhere_outside(arena: Arena, attackers: str) -> None:
+    raced(arena, "races/flips", "connect", attackers, setup=two_sockets)
+
+
+@pytest.mark.parametrize("attackers", ["threads", "vm", "shared"])
+def test_an_open_how_that_changes_during_the_call_makes_nothing_writable(arena: Arena, attackers: str) -> None:
+    raced(arena, "races/flips", "how", attackers, setup=two_sides)
+
+
+@pytest.mark.parametrize("attackers", ["threads", "vm"])
+def test_a_message_whose_address_comes_and_goes_reaches_nobody_outside(arena: Arena, attackers: str) -> None:
+    setup = unix_server("secret/dgram", socket.SOCK_DGRAM)
+
+    @contextlib.contextmanager
+    def unanswered(arena: Arena) -> Iterator[Found]:
+        with setup(arena):
+            yield Found()
+
+    raced(arena, "races/flips", "sendmsg", attackers, setup=unanswered)
+
+
+@pytest.mark.parametrize(
+    "attack", ["swapped-open", "swapped-stat", "swapped-create", "swapped-chmod", "swapped-unlink"]
+)
+def test_a_directory_swapped_with_a_symlink_leads_nowhere_outside(arena: Arena, attack: str) -> None:
+    raced(arena, "races/swaps", attack, setup=two_sides)
+
+
+@pytest.mark.parametrize("attack", ["moved-cwd", "moved-directory", "moved-path"])
+def test_dot_dot_in_a_directory_that_moves_leads_nowhere_outside(arena: Arena, attack: str) -> None:
+    raced(arena, "races/swaps", attack, setup=two_sides)
+
+
+@pytest.mark.parametrize("attack", ["replaced-openat", "replaced-fchdir", "replaced-fstatat", "replaced-mkdirat"])
+def test_a_directory_descriptor_that_is_replaced_leads_nowhere_outside(arena: Arena, attack: str) -> None:
+    raced(arena, "races/swaps", attack, setup=two_sides, stdin="secret")
+
+
+@pytest.mark.parametrize("attack", ["replaced-fchmod", "replaced-futimens", "replaced-reopen"])
+def test_a_file_descriptor_that_is_replaced_changes_no_read_only_file(arena: Arena, attack: str) -> None:
+    raced(arena, "races/swaps", attack, setup=two_sides)
