@@ -3,7 +3,7 @@
  *
  * The kernel looks the program, its `#!` interpreter and PT_INTERP up again in the host's root. So every one of them is
  * found here in the namespace first, the path stands in the thread's slot of the pad where nobody can change it, and at
- * the exec stop, before the first instruction, what was mapped is compared with what was found (SOUNDNESS rule 12).
+ * the exec stop, before the first instruction, what was mapped is compared with what was found (ARCHITECTURE.md, rule 12).
  */
 #include "rewriters/errno.h"
 #include "rewriters/kernel.h"

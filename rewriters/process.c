@@ -12,7 +12,7 @@ static void outsider(struct cw_ctx *c)
 	          ESRCH);
 }
 
-/* A traced pid is not reused while its tracer withholds reaping (SOUNDNESS rule 18): the call itself may follow. */
+/* A traced pid is not reused while its tracer withholds reaping (ARCHITECTURE.md, rule 18): the call itself may follow. */
 void cw_rw_pid(struct cw_ctx *c)
 {
 	int pid = (int)(uint32_t)c->call.arg[0], second = (int)(uint32_t)c->call.arg[1];

@@ -1,6 +1,6 @@
 /*
  * The exec stop, before a program's first instruction: what was mapped is compared with what was planned, and the pad is
- * mapped (SOUNDNESS rules 2 and 12). Anything amiss kills the process.
+ * mapped (ARCHITECTURE.md, rules 2 and 12). Anything amiss kills the process.
  */
 #include "capwrap/engine/internal.h"
 

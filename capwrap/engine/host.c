@@ -182,7 +182,7 @@ static int op_open(struct cw_ctx *c, int dir, const char *path, uint64_t flags, 
 	(void)c;
 	if (dir < 0)
 		return dir;
-	/* ".." anywhere may give EAGAIN while anything is renamed anywhere (SOUNDNESS rule 15) */
+	/* ".." anywhere may give EAGAIN while anything is renamed anywhere (ARCHITECTURE.md, rule 15) */
 	for (int tries = 0;; tries++) {
 		int fd = (int)syscall(SYS_openat2, dir, path, &how, sizeof(how));
 

@@ -84,7 +84,7 @@ static bool set_limit(struct cw_engine *e, int resource, uint64_t value)
 
 static bool drop_caps(void)
 {
-	/* all but what files need: DESIGN section 6, "Root" */
+	/* all but what files need: capwrap(7) */
 	const uint32_t keep = 1u << CAP_CHOWN | 1u << CAP_DAC_OVERRIDE | 1u << CAP_FOWNER | 1u << CAP_FSETID |
 	                      1u << CAP_SETUID | 1u << CAP_SETGID;
 	struct __user_cap_header_struct h = {_LINUX_CAPABILITY_VERSION_3, 0};

@@ -1,5 +1,5 @@
 /*
- * The listener of the seccomp program: hands over descriptors that the supervisor opened (SOUNDNESS rule 9), and makes
+ * The listener of the seccomp program: hands over descriptors that the supervisor opened (ARCHITECTURE.md, rule 9), and makes
  * on workers the few calls that may block. It runs beside the engine's thread and shares the book of tasks with it.
  */
 #include "capwrap/engine/internal.h"

@@ -61,7 +61,7 @@ int cw_mem_write(int tid, uint64_t dst, const void *src, size_t n)
 		return -EFAULT;
 	/* POKEDATA writes where the target itself may not; the kernel would have refused that with EFAULT. It is reached
 	 * only where process_vm_writev is denied, and gives the target no memory that it could not map writable itself,
-	 * since the pad is a shared mapping of a descriptor opened read-only (FACTS: EIO). */
+	 * since the pad is a shared mapping of a descriptor opened read-only: even a write through /proc/self/mem ends in EIO. */
 	while (n) {
 		uint64_t at = dst & ~UINT64_C(7);
 		size_t off = (size_t)(dst - at), take = 8 - off < n ? 8 - off : n;

@@ -1,4 +1,4 @@
-/* The pad: its memfds, what is published in it, and the threads' slots. SOUNDNESS rules 1, 2 and 4. */
+/* The pad: its memfds, what is published in it, and the threads' slots. ARCHITECTURE.md, rules 1, 2 and 4. */
 #include "capwrap/engine/internal.h"
 
 #include <fcntl.h>

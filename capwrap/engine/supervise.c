@@ -1,6 +1,6 @@
 /*
  * The engine's loop: waits for stops and resumes from them. A stopped call is copied, decided, and resumed in exactly one
- * of the ways of resume_*() below (SOUNDNESS rule 5).
+ * of the ways of resume_*() below (ARCHITECTURE.md, rule 5).
  */
 #include "capwrap/engine/internal.h"
 

@@ -49,7 +49,7 @@ def _same_place(node: Node, rule: Node) -> bool:
 
 
 def settle_flags(space: Namespace) -> None:
-    """Sets IDENTITY, and CAPFORM where image.h allows it (SOUNDNESS rules 7 and 8)."""
+    """Sets IDENTITY, and CAPFORM where image.h allows it (ARCHITECTURE.md, rules 7 and 8)."""
     candidates: set[int] = set()
     nodes = list(space.nodes())
     for node in nodes:

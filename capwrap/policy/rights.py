@@ -59,7 +59,7 @@ RWX = Right(_rights.RWX)
 #: The sets that have a name of their own, as ``--ro`` and its kin give them.
 SETS: dict[str, Right] = {"ro": RO, "rox": ROX, "rw": RW, "rwx": RWX}
 
-#: The masks for which a directory grant can have a capability form (SOUNDNESS rule 8).
+#: The masks for which a directory grant can have a capability form (ARCHITECTURE.md, rule 8).
 WHOLE: frozenset[int] = frozenset(int(mask) for mask in SETS.values())
 
 #: What a character device of the list permits: its data, and what ``>/dev/null`` asks for, but never its name or

@@ -227,7 +227,7 @@ class _Rules:
 
 
 def _rule_close(r: _Rules) -> None:
-    # Capabilities cannot be hurt (DESIGN section 6). A hole in the range would be filled by an open (SOUNDNESS 10).
+    # Capabilities cannot be hurt. A hole in their range would be filled by an open (rule 10 of ARCHITECTURE.md).
     r.capability(0, refuse(errno.EBADF), ALLOW)
 
 
@@ -252,7 +252,7 @@ def _rule_fcntl(r: _Rules) -> None:
     cases |= {_F_DUPFD: "fcntl.dupfd", _F_DUPFD_CLOEXEC: "fcntl.dupfd"}
     # SETOWN's process stands in the register and the engine judges it; SETOWN_EX's stands in memory.
     cases |= {_F_SETOWN: TRACE, _F_SETOWN_EX: refuse(errno.EPERM)}
-    # A terminal sends the signal of F_SETSIG to its foreground group without any F_SETOWN (SOUNDNESS 14).
+    # A terminal sends the signal of F_SETSIG to its foreground group without any F_SETOWN (rule 14 of ARCHITECTURE.md).
     cases[_F_SETSIG] = ALLOW if r.options.landlock_scopes else refuse(errno.EPERM)
     cases[_F_SETFL] = ALLOW if r.options.landlock_scopes else "fcntl.setfl"
     asm.search(cases, refuse(errno.EINVAL))
@@ -326,7 +326,7 @@ def _rule_mremap(r: _Rules) -> None:
 
 
 def _rule_range(r: _Rules) -> None:
-    # munmap, mprotect, pkey_mprotect, remap_file_pages; madvise: DONTFORK works on a sealed mapping (FACTS).
+    # munmap, mprotect, pkey_mprotect, remap_file_pages; madvise: DONTFORK works on a sealed mapping.
     r.untouched(0, 1, refuse(errno.EPERM))
     r.asm.goto(ALLOW)
 
@@ -371,7 +371,7 @@ def _rule_unshare(r: _Rules) -> None:
 
 
 def _rule_execve(r: _Rules) -> None:
-    # The engine compares what was mapped with its plan at the exec stop (SOUNDNESS 12).
+    # The engine compares what was mapped with its plan at the exec stop (rule 12 of ARCHITECTURE.md).
     # From the stub's own instruction alone: how it fails is for the supervisor to know. (ip lies behind `syscall`.)
     r.asm.load(IP_HI)
     r.asm.jeq(0, None, TRACE)
@@ -392,7 +392,7 @@ def _rule_sendmsg(r: _Rules) -> None:
 
 
 def _rule_openat2(r: _Rules) -> None:
-    # Capability form (SOUNDNESS 1): exact slots, exact size; a writable how only with a writable capability.
+    # Capability form (rule 1 of ARCHITECTURE.md): exact slots, exact size; writable hows with writable capabilities.
     asm = r.asm
     r.equal(3, OPEN_HOW_SIZE, TRACE)
     r.hi(2)
@@ -610,7 +610,7 @@ def _rule_prctl(r: _Rules) -> None:
     cases |= {57: refuse(errno.EPERM), 58: refuse(errno.EPERM)}
     cases[_PR_SET_VMA] = "prctl.vma"
     # Of the rest, SET_PTRACER (no Yama), SCHED_CORE (a pid), SET_SYSCALL_USER_DISPATCH (the stub's calls would be
-    # taken from it, SOUNDNESS 16) and other machines' options are as in a kernel without them.
+    # taken from it, rule 16 of ARCHITECTURE.md) and other machines' options are as in a kernel without them.
     asm.search(cases, refuse(errno.EINVAL))
     asm.flush()
     asm.label("prctl.vma")
@@ -637,7 +637,8 @@ def _rule_seccomp(r: _Rules) -> None:
     asm.search({0: ALLOW, 1: "seccomp.filter", 2: ALLOW, 3: ALLOW}, refuse(errno.EINVAL))
     asm.flush()
     asm.label("seccomp.filter")
-    # SECCOMP_FILTER_FLAG_NEW_LISTENER: USER_NOTIF outranks TRACE and would hide calls from the engine (SOUNDNESS 9).
+    # SECCOMP_FILTER_FLAG_NEW_LISTENER: USER_NOTIF outranks TRACE and would hide calls from the engine (rule 9 of
+    # ARCHITECTURE.md).
     r.lo(1)
     asm.jset(8, refuse(errno.EBUSY), TRACE)
 
