@@ -643,6 +643,14 @@ def _rule_seccomp(r: _Rules) -> None:
     asm.jset(8, refuse(errno.EBUSY), TRACE)
 
 
+def _rule_deliver(r: _Rules) -> None:
+    r.asm.goto(USER_NOTIF)
+
+
+def _rule_stub(r: _Rules) -> None:
+    r.asm.goto(TRACE)
+
+
 RULES: dict[str, Callable[[_Rules], None]] = {
     name.removeprefix("_rule_"): rule for name, rule in list(globals().items()) if name.startswith("_rule_")
 }
@@ -666,7 +674,7 @@ def build(*, net: int, allow_ioctls: frozenset[int], limit_processes: bool, land
     r = _Rules(_Options(net, allow_ioctls, limit_processes, landlock_scopes))
     asm = r.asm
     nosys = refuse(errno.ENOSYS)
-    cases: dict[int, Target] = {_pad.NR_DELIVER: USER_NOTIF, _pad.NR_RETRY: TRACE, _pad.NR_DONE: TRACE}
+    cases: dict[int, Target] = {}
     for row in ROWS:
         match row.kind:
             case "pass":

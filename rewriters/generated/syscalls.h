@@ -7,10 +7,10 @@
 /* Of the rows, the rights and the pad, as a policy image was made from them. */
 #define CW_TABLE_SHA256 \
 	{ \
-		0x10, 0x11, 0x2c, 0x31, 0xf4, 0x5d, 0x8b, 0x99, \
-		0x0e, 0x09, 0x44, 0x5a, 0x16, 0x4b, 0x3e, 0x22, \
-		0x39, 0x50, 0x4e, 0x1d, 0x89, 0xb3, 0xa8, 0xcd, \
-		0x29, 0x74, 0x48, 0x0a, 0xf0, 0x47, 0xbb, 0xe1, \
+		0x5d, 0xee, 0x9d, 0x8a, 0x0e, 0x8a, 0xd3, 0xb0, \
+		0x7f, 0x04, 0xe2, 0xee, 0x31, 0x2a, 0x5f, 0x45, \
+		0xae, 0xc1, 0x37, 0x1f, 0xa7, 0x83, 0x99, 0xf5, \
+		0x34, 0x73, 0x3a, 0xc0, 0xc3, 0xec, 0x11, 0x28, \
 	}
 
 enum cw_class {
@@ -777,11 +777,11 @@ static const struct cw_syscall cw_syscalls[CW_SYSCALL_MAX + 1] = {
 	[208] = { "io_getevents", CW_CLASS_PASS, CW_HANDLER_NONE, 0, 5, { CW_ROLE_ID, CW_ROLE_COUNT, CW_ROLE_COUNT, CW_ROLE_OUT, CW_ROLE_TIME } },
 	[209] = { "io_submit", CW_CLASS_PASS, CW_HANDLER_NONE, 0, 3, { CW_ROLE_ID, CW_ROLE_COUNT, CW_ROLE_IN } },
 	[210] = { "io_cancel", CW_CLASS_PASS, CW_HANDLER_NONE, 0, 3, { CW_ROLE_ID, CW_ROLE_IN, CW_ROLE_OUT } },
-	[211] = { "get_thread_area", CW_CLASS_REFUSE, CW_HANDLER_NONE, 38, 1, { CW_ROLE_INOUT } },
+	[211] = { "get_thread_area", CW_CLASS_CHECK, CW_HANDLER_NONE, 0, 1, { CW_ROLE_INOUT } },
 	[212] = { "lookup_dcookie", CW_CLASS_REFUSE, CW_HANDLER_NONE, 38, 3, { CW_ROLE_ARG, CW_ROLE_BUF, CW_ROLE_LEN } },
 	[213] = { "epoll_create", CW_CLASS_PASS, CW_HANDLER_NONE, 0, 1, { CW_ROLE_COUNT } },
-	[214] = { "epoll_ctl_old", CW_CLASS_REFUSE, CW_HANDLER_NONE, 38, 0, { 0 } },
-	[215] = { "epoll_wait_old", CW_CLASS_REFUSE, CW_HANDLER_NONE, 38, 0, { 0 } },
+	[214] = { "epoll_ctl_old", CW_CLASS_CHECK, CW_HANDLER_NONE, 0, 0, { 0 } },
+	[215] = { "epoll_wait_old", CW_CLASS_CHECK, CW_HANDLER_NONE, 0, 0, { 0 } },
 	[216] = { "remap_file_pages", CW_CLASS_CHECK, CW_HANDLER_NONE, 0, 5, { CW_ROLE_ADDR, CW_ROLE_LEN, CW_ROLE_PROT, CW_ROLE_OFFSET, CW_ROLE_FLAGS } },
 	[217] = { "getdents64", CW_CLASS_PASS, CW_HANDLER_NONE, 0, 3, { CW_ROLE_FD, CW_ROLE_BUF, CW_ROLE_LEN } },
 	[218] = { "set_tid_address", CW_CLASS_PASS, CW_HANDLER_NONE, 0, 1, { CW_ROLE_ADDR } },

@@ -102,7 +102,7 @@ def test_the_numbers_of_the_stub_have_their_verdicts() -> None:
     assert words(bpf.run(program(), _pad.NR_DELIVER)) == NOTIFY
     assert words(bpf.run(program(), _pad.NR_RETRY)) == TRACE
     assert words(bpf.run(program(), _pad.NR_DONE)) == TRACE
-    for nr in (337, 423, 470, _pad.NR_DELIVER - 1, _pad.NR_DONE + 1):
+    for nr in (337, 423, 470, 0x3FF0):
         assert words(bpf.run(program(), nr)) == "ENOSYS"
 
 

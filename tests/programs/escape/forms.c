@@ -104,8 +104,8 @@ static void writable_offsets(void)
 /* What lies elsewhere in the pad, read as a how: code, strings, addresses, threads' slots, results. */
 static void other_regions(void)
 {
-	static const uintptr_t starts[] = {CW_PAD_STUB,     CW_PAD_FDPATH,   CW_PAD_FDADDR, CW_PAD_IN4,   CW_PAD_IN6,
-	                                   CW_PAD_BINDADDR, CW_PAD_ABSTRACT, CW_PAD_SLOT,   CW_PAD_RESULT};
+	static const uintptr_t starts[] = {CW_PAD_STUB,   CW_PAD_FDPATH,   CW_PAD_IN4,  CW_PAD_IN6,
+	                                   CW_PAD_MSGHDR, CW_PAD_ABSTRACT, CW_PAD_SLOT, CW_PAD_RESULT};
 	int fds[32], n;
 
 	prepare();
@@ -257,9 +257,13 @@ static void private_numbers(void)
 	const long likely[] = {0, 1, -1, AT_FDCWD, (long)(uintptr_t)memory, CW_PAD_SLOT, CW_PAD_RESULT, CW_PAD_HOW_RO};
 
 	prepare();
-	for (long nr = CW_NR_DELIVER - 2; nr <= CW_NR_DONE + 2; nr++)
+	const long numbers[] = {CW_NR_DELIVER, CW_NR_RETRY, CW_NR_DONE, 0x3ff0, 337, 423};
+
+	for (size_t n = 0; n < ARRAY_SIZE(numbers); n++)
 		for (int round = 0; round < 64; round++) {
 			long a[6];
+
+			const long nr = numbers[n];
 
 			for (size_t i = 0; i < ARRAY_SIZE(a); i++)
 				a[i] = likely[any() % ARRAY_SIZE(likely)];

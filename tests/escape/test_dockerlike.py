@@ -1,0 +1,66 @@
+"""The line holds where an ordinary container runs: with docker's default denials, and without CAP_SYS_PTRACE."""
+
+from __future__ import annotations
+
+import pytest
+
+from escape.conftest import variants
+from escape.harness import SOURCES, Arena
+
+# An ordinary user cannot be reached from inside: that takes a mount namespace, which the profile denies.
+VARIANTS = [variant for variant in variants() if not variant.startswith("user")]
+
+ATTACKS = [
+    ("paths", "open", "{base}/secret/file"),
+    ("paths", "stat", "directory/file"),
+    ("paths", "exec", "../secret/prog"),
+    ("paths", "chmod", "{base}/ro/file"),
+    ("paths", "rename-away", "{base}/carved/a.key"),
+    ("files", "reopen-writable"),
+    ("files", "link-by-proc"),
+    ("files", "fchmod"),
+    ("filters", "not-dumpable"),
+    ("filters", "own-listener"),
+    ("processes", "kill"),
+    ("scheduling", "prlimit-set"),
+    ("execs", "memfd"),
+    ("execs", "interpreter"),
+    ("numbers", "int80-open"),
+    ("numbers", "upper-half-number"),
+]
+
+MECHANISM = [
+    ("caps", "own-how"),
+    ("hurts", "close-range"),
+    ("hurts", "dup2"),
+    ("pad", "map-over"),
+    ("pad", "dontfork"),
+    ("forms", "read-only-offsets"),
+    ("forms", "enter-stub"),
+]
+
+
+def launcher(arena: Arena) -> list[str]:
+    program = arena.programs.directory / "dockerlike"
+    if not program.exists():
+        arena.programs.compile(program, [SOURCES / "escape" / "dockerlike.c"])
+    return [str(program)]
+
+
+@pytest.mark.parametrize("arena", VARIANTS, indirect=True)
+def test_a_granted_file_opens_in_a_container(arena: Arena) -> None:
+    outcome, _ = arena.attack("escape/paths", "open", "{base}/work/file", options=(), wrap=launcher(arena))
+    assert outcome.stdout.endswith(": work\n\n"), str(outcome)
+
+
+@pytest.mark.parametrize("arena", VARIANTS, indirect=True)
+@pytest.mark.parametrize("attack", [*ATTACKS, *MECHANISM], ids=lambda attack: "-".join(attack[:2]))
+def test_an_attack_is_held_in_a_container(arena: Arena, attack: tuple[str, ...]) -> None:
+    family, name, *args = attack
+    standin = ["standin"] if attack in MECHANISM else []
+    wrap = launcher(arena)
+    outcome, _ = arena.attack(f"escape/{family}", name, *args, *standin, options=None, wrap=wrap)
+    assert outcome.verdict == "ESCAPED", f"natively the attack shows nothing: {outcome}"
+    outcome, changes = arena.attack(f"escape/{family}", name, *args, options=(), wrap=wrap)
+    assert outcome.verdict == "HELD" or outcome.returncode < 0, str(outcome)
+    assert not changes, "\n".join([*changes, str(outcome)])
