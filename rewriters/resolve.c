@@ -529,8 +529,13 @@ int cw_locate(struct cw_ctx *c, int which, int dirfd, struct tptr path, unsigned
 
 			while (*s == '/' || (*s == '.' && s[1] != '.'))
 				s++;
-			if (!*s)
-				return cw_locate_fd(c, which, dirfd, 0);
+			if (!*s) {
+				int held = cw_locate_fd(c, which, dirfd, 0);
+
+				if (held || p->rights)
+					return held;
+				cw_place_drop(c, p); /* it lies outside: no starting point, not even for itself */
+			}
 		}
 		if (err < 0) {
 			cw_copy(whole, own, (size_t)len + 1);
