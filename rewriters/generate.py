@@ -20,7 +20,7 @@ TABLE = Path("rewriters/syscalls.tbl")
 RIGHTS = Path("rewriters/rights.tbl")
 PAD = Path("rewriters/pad.h")
 
-CLASSES = ("pass", "refuse", "check", "trace")
+CLASSES = ("pass", "refuse", "check", "trace", "notify")
 MADE = "Made by rewriters/generate.py from {source}: do not edit."
 
 
@@ -72,13 +72,13 @@ def _row(where: str, fields: list[str], table: Table) -> Row:
         raise TableError(f"{where}: {len(fields)} columns; there are five")
     number, aarch64, name, decision, arguments = fields
     kind, *rest = decision.split(":")
-    shape = {"pass": (0, 0), "refuse": (1, 1), "check": (1, 2), "trace": (1, 1)}.get(kind)
+    shape = {"pass": (0, 0), "refuse": (1, 1), "check": (1, 2), "trace": (1, 1), "notify": (1, 1)}.get(kind)
     if shape is None:
         raise TableError(f"{where}: unknown class `{kind}`; there are {', '.join(CLASSES)}")
     if not shape[0] <= len(rest) <= shape[1]:
         raise TableError(f"{where}: `{decision}` has too many or too few parts")
     rule = rest[0] if kind == "check" else ""
-    handler = rest[-1] if kind == "trace" or len(rest) == 2 else ""
+    handler = rest[-1] if kind in ("trace", "notify") or len(rest) == 2 else ""
     error = rest[0] if kind == "refuse" else ""
     if error and not hasattr(errno, error):
         raise TableError(f"{where}: `{error}` is no errno")
@@ -212,7 +212,8 @@ def syscalls_h(table: Table, sha256: bytes) -> str:
         "struct cw_syscall {",
         "\tconst char *name;",
         "\tuint8_t class;   /* enum cw_class */",
-        "\tuint8_t handler; /* enum cw_handler: of TRACE, and of CHECK where the rule can stop the call */",
+        "\tuint8_t handler; /* enum cw_handler: of TRACE and NOTIFY, and of CHECK where the rule can stop the call */",
+        "\tuint8_t notify;  /* may wait for the listener's answer */",
         "\tuint8_t error;   /* of REFUSE: an errno */",
         "\tuint8_t nargs;",
         "\tuint8_t roles[6]; /* enum cw_role */",
@@ -222,13 +223,15 @@ def syscalls_h(table: Table, sha256: bytes) -> str:
         "",
         "static const struct cw_syscall cw_syscalls[CW_SYSCALL_MAX + 1] = {",
     ]
+    answered = {row.handler for row in table.rows if row.kind == "notify"}
     for row in table.rows:
         handler = row.handler.upper() or "NONE"
+        notify = int(row.handler in answered)
         error = getattr(errno, row.error) if row.error else 0
         roles_text = ", ".join(f"CW_ROLE_{role.upper()}" for role in row.roles) or "0"
         out.append(
-            f'\t[{row.number}] = {{ "{row.name}", CW_CLASS_{row.kind.upper()}, CW_HANDLER_{handler}, {error}, '
-            f"{len(row.roles)}, {{ {roles_text} }} }},"
+            f'\t[{row.number}] = {{ "{row.name}", CW_CLASS_{row.kind.upper()}, CW_HANDLER_{handler}, {notify}, '
+            f"{error}, {len(row.roles)}, {{ {roles_text} }} }},"
         )
     return "\n".join([*out, "};", "", "#endif", ""])
 
@@ -273,7 +276,7 @@ def syscalls_py(table: Table, sha256: bytes) -> str:
         "",
         "@dataclass(frozen=True, slots=True)",
         "class Row:",
-        '    """One system call: ``kind`` is pass, refuse, check or trace; what a kind does not have is empty."""',
+        '    """One system call: ``kind`` is its class; what a class does not have is empty."""',
         "",
         "    number: int",
         "    aarch64: int | None",
@@ -348,6 +351,8 @@ def _words(row: Row, table: Table) -> str:
         return f"refused: {row.error}"
     if row.kind == "trace":
         return f"stops: {table.handlers[row.handler]}"
+    if row.kind == "notify":
+        return f"is answered: {table.handlers[row.handler]}"
     stops = f"; where it stops: {table.handlers[row.handler]}" if row.handler else ""
     return table.rules[row.rule] + stops
 
@@ -367,7 +372,8 @@ def syscalls_7(table: Table) -> str:
         f"Of the {len(table.rows)} system calls of x86-64 Linux 6.18, {kinds['pass']} pass as they stand,",
         f"{kinds['refuse']} are refused always,",
         f"{kinds['check']} are decided by the seccomp program from their registers,",
-        f"and {kinds['trace']} always stop for the supervisor.",
+        f"{kinds['trace']} always stop for the supervisor,",
+        f"and {kinds['notify']} wait for its answer without a stop.",
         "A number that is not listed, every 32-bit call and every x32 call is answered",
         "with",
         ".Er ENOSYS .",

@@ -61,4 +61,5 @@ void cw_rw_mqueue(struct cw_ctx *c)
 	c->place[0].fd = (int)fd;
 	cw_perform(c, CW_OP_DELIVER);
 	c->plan.arg[0] = K_O_CLOEXEC;
+	c->plan.arg[1] = 0;
 }

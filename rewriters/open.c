@@ -123,9 +123,26 @@ static int capability_form(struct cw_ctx *c, int dirfd, struct tptr path, uint64
 	return 1;
 }
 
+/* The file is there because this very call made it before a signal interrupted its hand-over: what was opened then. */
+static bool take_made(struct cw_ctx *c, struct cw_place *p)
+{
+	uint64_t which[2];
+
+	if (c->ops->stat(c, p->fd, &p->mode, &which[0], &which[1]))
+		return false;
+	int64_t fd = c->ops->call(c, CW_SERVICE_MADE, which);
+
+	if (fd < 0)
+		return false;
+	c->ops->close(c, p->fd);
+	p->fd = (int)fd;
+	return true;
+}
+
 static void decide(struct cw_ctx *c, struct cw_place *p, uint64_t flags, uint64_t mode)
 {
 	uint64_t needs = needs_of(flags);
+	bool made = false;
 	int err;
 
 	if (p->kind == CW_PLACE_VIRTUAL) {
@@ -141,7 +158,10 @@ static void decide(struct cw_ctx *c, struct cw_place *p, uint64_t flags, uint64_
 				return cw_fail(c, EISDIR);
 			needs |= CW_RIGHT_CREATE;
 		} else if ((flags & (K_O_CREAT | K_O_EXCL)) == (K_O_CREAT | K_O_EXCL)) {
-			return cw_fail(c, EEXIST);
+			made = take_made(c, p);
+			if (!made)
+				return cw_fail(c, EEXIST);
+			needs |= CW_RIGHT_CREATE;
 		} else if ((p->mode & K_S_IFMT) == K_S_IFLNK && !(flags & K_O_PATH)) {
 			return cw_fail(c, flags & K_O_DIRECTORY ? ENOTDIR : ELOOP);
 		} else if ((p->mode & K_S_IFMT) == K_S_IFDIR) {
@@ -155,6 +175,12 @@ static void decide(struct cw_ctx *c, struct cw_place *p, uint64_t flags, uint64_
 	err = cw_need(c, 0, needs);
 	if (err) {
 		cw_refuse(c, CW_KIND_RIGHT_MISSING, -err);
+		return;
+	}
+	if (made) {
+		cw_perform(c, CW_OP_DELIVER);
+		c->plan.arg[0] = flags & K_O_CLOEXEC;
+		c->plan.arg[1] = 1;
 		return;
 	}
 	cw_perform(c, (p->mode & K_S_IFMT) == K_S_IFDIR && !(flags & K_O_TMPFILE_BIT) &&

@@ -63,6 +63,10 @@
 #define CW_NR_RETRY 215   /* TRACE: the stub asks the supervisor to decide the original call again */
 #define CW_NR_DONE 211    /* TRACE: the stub hands a result to the supervisor, which finishes the call */
 
+/* Data of the program's verdict USER_NOTIF for a call that waits for an answer (`notify` in syscalls.tbl): the launcher makes
+ * it a RET_TRACE where the listener could not answer. */
+#define CW_RET_ANSWER 1
+
 /* The capability range of the fd table: read-only capabilities, writable ones, then the auxiliary ones:
  * the pad's memfd, the result memfd, and the delivery descriptors. */
 #define CW_AUX_PAD 0

@@ -121,7 +121,7 @@ enum cw_op {
 	CW_OP_CHDIR,        /* place 0; delivered, then fchdir by the target */
 	CW_OP_WATCH,        /* place 0; delivered, then inotify_add_watch(arg[0], "/proc/self/fd/N", arg[1]) */
 	CW_OP_CONNECT,      /* place 0; delivered, then connect(arg[0], "/proc/self/fd/N") */
-	CW_OP_DELIVER,      /* place 0's fd, opened by the host, as it is; arg[0] O_CLOEXEC or 0 */
+	CW_OP_DELIVER,      /* place 0's fd, opened by the host, as it is; arg[0] O_CLOEXEC or 0, arg[1] made for it */
 	CW_OP_LOOPBACK,     /* connect(arg[0], bytes) on the target's socket, if a socket of the target listens there */
 	CW_OP_BIND,         /* place 0, a new name; bind(arg[0]) of the target's socket to it */
 	CW_OP_LISTEN,       /* listen(arg[0], arg[1]) on the target's socket, unless it is an inet one */
@@ -209,6 +209,7 @@ enum cw_service {
 	CW_SERVICE_IPC_GONE, /* kind, id: removed */
 	CW_SERVICE_MQ_OPEN,  /* flags, mode, attr?; ctx->path the name, ctx->bytes the attributes: an fd of the host */
 	CW_SERVICE_MQ_UNLINK, /* ctx->path the name */
+	CW_SERVICE_MADE, /* dev, ino: the open file, where an interrupted O_EXCL of this thread made it; given away; -ENOENT */
 };
 
 struct cw_record {

@@ -58,6 +58,12 @@ static void forward(int sig, siginfo_t *info, void *context)
 	errno = saved;
 }
 
+/* Without SA_RESTART: it is there to have a blocking call end. */
+static void nothing(int sig)
+{
+	(void)sig;
+}
+
 static const int forwarded[] = {SIGTERM, SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2};
 static const int ignored[] = {SIGTSTP, SIGTTIN, SIGTTOU};
 
@@ -79,6 +85,8 @@ static void own_signals(struct cw_engine *e)
 		sa.sa_handler = SIG_DFL;
 	(void)sigaction(SIGCHLD, &sa, NULL);
 	memset(&sa, 0, sizeof(sa));
+	sa.sa_handler = nothing;
+	(void)sigaction(CW_SIG_NUDGE, &sa, NULL);
 	if (!(e->run->flags & CW_RUN_FOREGROUND))
 		return;
 	sa.sa_sigaction = forward;
@@ -95,6 +103,7 @@ static void own_signals(struct cw_engine *e)
 static void return_signals(struct cw_engine *e)
 {
 	(void)sigaction(SIGCHLD, &e->saved[SIGCHLD], NULL);
+	(void)sigaction(CW_SIG_NUDGE, &e->saved[CW_SIG_NUDGE], NULL);
 	if (!(e->run->flags & CW_RUN_FOREGROUND))
 		return;
 	for (size_t i = 0; i < COUNT(forwarded); i++)
@@ -160,7 +169,34 @@ static void *engine_thread(void *arg)
 	cw_scratch_remove(e);
 	if (e->ruleset >= 0)
 		close(e->ruleset);
+	pthread_mutex_lock(&e->lock);
+	e->ended = true;
+	pthread_cond_signal(&e->over);
+	pthread_mutex_unlock(&e->lock);
 	return NULL;
+}
+
+/* --timeout: SIGTERM at the deadline, SIGKILL two seconds later. */
+static void keep_deadline(struct cw_engine *e)
+{
+	uint64_t due = e->deadline_ns;
+
+	pthread_mutex_lock(&e->lock);
+	while (!e->ended) {
+		struct timespec until = {(time_t)(due / 1000000000u), (long)(due % 1000000000u)};
+
+		if (pthread_cond_timedwait(&e->over, &e->lock, &until) != ETIMEDOUT)
+			continue;
+		bool first = !atomic_exchange(&e->timed_out, 1);
+
+		due = cw_now() + 2000000000u;
+		pthread_mutex_unlock(&e->lock);
+		cw_kill_all(e, first ? SIGTERM : SIGKILL);
+		if (first)
+			cw_kill_all(e, SIGCONT);
+		pthread_mutex_lock(&e->lock);
+	}
+	pthread_mutex_unlock(&e->lock);
 }
 
 int cw_run(const struct cw_run *run, struct cw_result *result)
@@ -179,14 +215,26 @@ int cw_run(const struct cw_run *run, struct cw_result *result)
 	}
 	e->run = run;
 	e->res = result;
-	e->listener = e->wake[0] = e->wake[1] = e->pad_fd = e->pad_ro = e->result_fd = e->scratch_fd = e->disk_fd =
-		e->ruleset = -1;
+	e->listener = e->pad_fd = e->pad_ro = e->result_fd = e->scratch_fd = e->disk_fd = e->ruleset = -1;
 	e->gadget = -1;
 	e->start_ns = cw_now();
 	if (run->timeout_ms)
 		e->deadline_ns = e->start_ns + (uint64_t)run->timeout_ms * 1000000u;
+	pthread_mutexattr_t spin;
+
+	/* held for microseconds: spinning a little is cheaper than sleeping */
+	pthread_mutexattr_init(&spin);
+	pthread_mutexattr_settype(&spin, PTHREAD_MUTEX_ADAPTIVE_NP);
+	pthread_mutex_init(&e->turn, &spin);
+	pthread_mutexattr_destroy(&spin);
 	pthread_mutex_init(&e->lock, NULL);
 	pthread_cond_init(&e->idle, NULL);
+	pthread_condattr_t monotonic;
+
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&e->over, &monotonic);
+	pthread_condattr_destroy(&monotonic);
 	e->ctx.image = &e->im;
 	e->ctx.ops = &cw_host_ops;
 	e->ctx.host = e;
@@ -203,6 +251,8 @@ int cw_run(const struct cw_run *run, struct cw_result *result)
 		if (err) {
 			cw_failed(e, "cannot start the engine's thread: %s", strerror(err));
 		} else {
+			if (e->deadline_ns)
+				keep_deadline(e);
 			pthread_join(thread, NULL);
 		}
 		atomic_store(&command_pid, 0);
@@ -211,8 +261,10 @@ int cw_run(const struct cw_run *run, struct cw_result *result)
 		if (result->lost)
 			result->incomplete = 1;
 	}
+	pthread_mutex_destroy(&e->turn);
 	pthread_mutex_destroy(&e->lock);
 	pthread_cond_destroy(&e->idle);
+	pthread_cond_destroy(&e->over);
 	free(e);
 	return result->failed ? -1 : 0;
 }

@@ -11,12 +11,12 @@
 
 static int op_read(struct cw_ctx *c, void *dst, struct tptr src, size_t n)
 {
-	return cw_mem_read(c->call.tid, dst, src.a, n);
+	return cw_mem_read(container(c), c->call.tid, dst, src.a, n);
 }
 
 static int op_read_string(struct cw_ctx *c, char *dst, size_t size, struct tptr src)
 {
-	return cw_mem_string(c->call.tid, dst, size, src.a);
+	return cw_mem_string(container(c), c->call.tid, dst, size, src.a);
 }
 
 /* readlink of one of the target's magic links: what the kernel says at this moment, on which the decision then rests. */
@@ -441,6 +441,15 @@ static int64_t op_call(struct cw_ctx *c, int what, const uint64_t *arg)
 		if (arg[0])
 			proc->undumpable = !arg[1];
 		return arg[0] ? 0 : !proc->undumpable;
+	case CW_SERVICE_MADE: {
+		struct stat st;
+		int made = e->current->made;
+
+		if (made < 0 || fstat(made, &st) || st.st_dev != arg[0] || st.st_ino != arg[1])
+			return -ENOENT;
+		e->current->made = -1;
+		return made;
+	}
 	case CW_SERVICE_CAPGET: {
 		uint32_t header[2] = {0x20080522, (uint32_t)arg[0]};
 

@@ -18,6 +18,9 @@
 #include "capwrap/engine/engine.h"
 #include "rewriters/rewriter.h"
 
+/* Ends a wait of a thread of the engine's own; a real-time signal, since programs that embed the engine use the others. */
+#define CW_SIG_NUDGE (SIGRTMAX - 2)
+
 #define CW_MAX_CAPS 192  /* capabilities in the target's fd table; further grants are decided by walking */
 #define CW_FD_TABLE 4096 /* the range lies no higher, since every fork copies the table up to its highest number */
 
@@ -38,12 +41,20 @@ struct cw_delivery {
 	uint32_t flags; /* O_CLOEXEC or 0 */
 	int work;       /* enum cw_work: what the listener's worker does instead of handing `fd` over */
 	uint64_t arg[2];
-	int held; /* CONNECT: what the address names, closed with the work; -1: nothing */
+	bool made; /* the file was made for it (O_EXCL): asked for again, it would exist */
+	int held;  /* CONNECT: what the address names, closed with the work; -1: nothing */
 	uint8_t bytes[64];
 	uint32_t len;
 };
 
 enum cw_work { CW_WORK_NONE, CW_WORK_OPEN, CW_WORK_CONNECT };
+
+/* What a decided call came to. */
+struct cw_outcome {
+	int64_t ret;                 /* where nothing else is to be done */
+	struct cw_delivery delivery; /* fd >= 0: to be handed over, */
+	uint64_t then[7];            /* and used by this call, if any */
+};
 
 struct cw_proc {
 	int pid;
@@ -66,12 +77,15 @@ struct cw_task {
 	int entry;                    /* which stub entry it was sent to */
 	struct user_regs_struct orig; /* registers of the call that is being served */
 	struct cw_delivery delivery;
-	bool exec; /* an exec was planned: */
+	bool gone_on; /* from its stopped call, in one of the ways of resume.c */
+	bool called;  /* a SIGSTOP of ours is on its way to it */
+	bool exec;    /* an exec was planned: */
 	struct cw_exec plan;
 	bool inject;       /* the exit of its execve comes next: map the pad there */
 	bool unannounced;  /* seen, its parent's event not yet */
 	bool launching;    /* our own code before COMMAND: not yet the target */
 	struct tptr count; /* sendmmsg: where the result goes */
+	int made;          /* an fd whose hand-over was interrupted, of a file that was made for it; -1: none */
 	int64_t delivered; /* the number that the listener installed, or -errno */
 	uint8_t *record;   /* an access record that waits for its result */
 	uint32_t record_size;
@@ -129,6 +143,12 @@ struct cw_engine {
 	unsigned made;
 
 	/* processes */
+	pthread_mutex_t
+		turn; /* to decide: the engine's thread at a stop, the listener's at a notification; taken before `lock` */
+	bool answers; /* `notify` calls wait for the listener; else they stop */
+	uint64_t
+		answering; /* the notification that the listener's thread decides on: ptrace is not at its disposal; 0: none */
+	bool unreadable;      /* and it met memory that only ptrace reads */
 	pthread_mutex_t lock; /* tasks, procs and deliveries, between the engine's thread and the listener's */
 	struct cw_task *tasks[CW_HASH];
 	struct cw_proc *procs[CW_HASH];
@@ -139,13 +159,13 @@ struct cw_engine {
 	bool root_ended, tearing, killed;
 	int root_status;
 	int listener;
-	int wake[2];
 	struct cw_worker *workers; /* calls that block on the target's behalf */
 	pthread_cond_t idle;
 	sigset_t saved_mask; /* the caller's, which COMMAND starts with */
 	struct sigaction saved[65];
 	pthread_t listener_thread;
 	bool listener_running;
+	atomic_int listener_ends;
 	int ruleset;
 	uint64_t landlock_handled;
 	int landlock_abi;
@@ -158,6 +178,8 @@ struct cw_engine {
 	mode_t umask_was;
 	uint64_t start_ns;
 	uint64_t deadline_ns; /* 0: none */
+	pthread_cond_t over;  /* `ended`, for the one who waits until the deadline */
+	bool ended;           /* the engine's thread is about to */
 	atomic_int timed_out;
 
 	/* records */
@@ -208,9 +230,9 @@ uint64_t cw_slot_address(int slot);
 long cw_vdso_gadget(void);
 
 /* memory.c: the target's memory */
-int cw_mem_read(int tid, void *dst, uint64_t src, size_t n);
-int cw_mem_write(int tid, uint64_t dst, const void *src, size_t n);
-int cw_mem_string(int tid, char *dst, size_t size, uint64_t src);
+int cw_mem_read(struct cw_engine *e, int tid, void *dst, uint64_t src, size_t n);
+int cw_mem_write(struct cw_engine *e, int tid, uint64_t dst, const void *src, size_t n);
+int cw_mem_string(struct cw_engine *e, int tid, char *dst, size_t size, uint64_t src);
 
 /* scratch.c: directories that the launcher makes */
 int cw_scratch_make(struct cw_engine *e);
@@ -243,7 +265,10 @@ int cw_launch(struct cw_engine *e);
 
 /* listener.c */
 int cw_listener_start(struct cw_engine *e);
+void cw_undelivered(struct cw_task *t, const struct cw_delivery *d);
+bool cw_notif_answer(struct cw_engine *e, uint64_t id, int64_t ret); /* false: nobody waits for it any more */
 void cw_listener_stop(struct cw_engine *e);
+void cw_workers_give_up(struct cw_engine *e, int tid); /* 0: of all threads */
 
 /* tasks.c */
 struct cw_task *cw_task_find(struct cw_engine *e, int tid);
@@ -259,6 +284,30 @@ int cw_exec_inject(struct cw_engine *e, struct cw_task *t);
 
 /* supervise.c */
 void cw_supervise(struct cw_engine *e);
+
+/* calls.c: decisions; who decides has the turn */
+struct seccomp_notif;
+void cw_on_call(struct cw_engine *e, struct cw_task *t); /* at the stop of a call */
+void cw_decide_stopped(struct cw_engine *e, struct cw_task *t, struct user_regs_struct *regs, bool again);
+void cw_decide_interrupted(struct cw_engine *e, struct cw_task *t, struct user_regs_struct *regs);
+void cw_decide_notified(struct cw_engine *e, const struct seccomp_notif *n);
+bool cw_waits_for_answer(const struct user_regs_struct *regs);
+void cw_forget_result(struct cw_engine *e, struct cw_task *t);
+int64_t cw_exec_error(int64_t err);
+
+/* resume.c: how a stopped thread goes on */
+void cw_resume(struct cw_task *t, int sig);
+void cw_resume_pass(struct cw_engine *e, struct cw_task *t);
+void cw_resume_answer(struct cw_engine *e, struct cw_task *t, struct user_regs_struct *regs, int64_t ret);
+void cw_resume_rewrite(struct cw_engine *e, struct cw_task *t, struct user_regs_struct *regs);
+void cw_resume_exec(struct cw_engine *e, struct cw_task *t, struct user_regs_struct *regs);
+void cw_resume_deliver(struct cw_engine *e, struct cw_task *t, struct user_regs_struct *regs, struct cw_delivery *d,
+                       const uint64_t *then);
+bool cw_set_regs(struct cw_engine *e, struct cw_task *t, struct user_regs_struct *regs);
+void cw_kill_process(struct cw_engine *e, struct cw_task *t, const char *why);
+
+/* signals.c */
+void cw_on_signal(struct cw_engine *e, struct cw_task *t, int sig);
 
 /* records.c */
 void cw_record_call(struct cw_engine *e, struct cw_task *t, int64_t result);

@@ -1,6 +1,6 @@
 /*
- * The listener of the seccomp program: hands over descriptors that the supervisor opened (ARCHITECTURE.md, rule 9), and makes
- * on workers the few calls that may block. It runs beside the engine's thread and shares the book of tasks with it.
+ * The listener of the seccomp program: answers the calls that only look, hands over descriptors that the supervisor opened
+ * (ARCHITECTURE.md, rule 9), and makes on workers the few calls that may block. It runs beside the engine's thread.
  */
 #include "capwrap/engine/internal.h"
 
@@ -19,12 +19,21 @@
 #ifndef SECCOMP_ADDFD_FLAG_SEND
 #define SECCOMP_ADDFD_FLAG_SEND (1UL << 1)
 #endif
+#ifndef SECCOMP_IOCTL_NOTIF_SET_FLAGS /* Linux 6.6; Debian 12's headers are older */
+#define SECCOMP_IOCTL_NOTIF_SET_FLAGS _IOW('!', 4, uint64_t)
+#define SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP (1UL << 0)
+#endif
 
-static void answer(struct cw_engine *e, uint64_t id, int64_t ret)
+static bool waits(struct cw_engine *e, uint64_t id)
+{
+	return !ioctl(e->listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &id);
+}
+
+bool cw_notif_answer(struct cw_engine *e, uint64_t id, int64_t ret)
 {
 	struct seccomp_notif_resp resp = {.id = id, .error = ret < 0 ? (int32_t)ret : 0, .val = ret < 0 ? 0 : ret};
 
-	(void)ioctl(e->listener, SECCOMP_IOCTL_NOTIF_SEND, &resp);
+	return !ioctl(e->listener, SECCOMP_IOCTL_NOTIF_SEND, &resp);
 }
 
 static int64_t add(struct cw_engine *e, uint64_t id, int fd, int install, uint32_t flags)
@@ -68,33 +77,64 @@ static int64_t install_at(struct cw_engine *e, uint64_t id, int tid, struct cw_d
 struct cw_worker {
 	struct cw_worker *next;
 	struct cw_engine *e;
+	pthread_t thread;
 	uint64_t id;
+	int tid;       /* whose call it makes */
+	bool given_up; /* a signal ended that call: it must not come about any more */
 	struct cw_delivery d;
 };
+
+static bool given_up(struct cw_worker *w)
+{
+	pthread_mutex_lock(&w->e->lock);
+	bool up = w->given_up;
+
+	pthread_mutex_unlock(&w->e->lock);
+	return up;
+}
+
+/* It may be nudged for nothing, but it is not to be interrupted for nothing. */
+static int64_t open_waiting(struct cw_worker *w)
+{
+	char path[48];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", w->d.fd);
+	while (!given_up(w)) {
+		int fd = open(path, (int)w->d.arg[0] | O_CLOEXEC | O_NOCTTY);
+
+		if (fd >= 0 || errno != EINTR)
+			return fd < 0 ? -errno : fd;
+	}
+	return -EINTR;
+}
+
+static int64_t connect_waiting(struct cw_worker *w)
+{
+	while (!given_up(w))
+		if (!connect(w->d.fd, (const struct sockaddr *)(void *)w->d.bytes, w->d.len) || errno != EINTR)
+			return errno == EISCONN ? 0 : -errno;
+	return -EINTR;
+}
 
 static void *worker(void *arg)
 {
 	struct cw_worker *w = arg;
+	struct cw_engine *e = w->e;
 	int64_t ret;
 
 	if (w->d.work == CW_WORK_OPEN) {
-		char path[48];
+		ret = open_waiting(w);
+		if (ret >= 0) {
+			int fd = (int)ret;
 
-		snprintf(path, sizeof(path), "/proc/self/fd/%d", w->d.fd);
-		int fd = open(path, (int)w->d.arg[0] | O_CLOEXEC | O_NOCTTY);
-
-		ret = fd < 0 ? -errno : add(w->e, w->id, fd, -1, w->d.flags);
-		if (fd >= 0)
+			ret = add(e, w->id, fd, -1, w->d.flags);
 			close(fd);
+		}
+		if (ret < 0)
+			(void)cw_notif_answer(e, w->id, ret);
 	} else {
-		ret = connect(w->d.fd, (const struct sockaddr *)(void *)w->d.bytes, w->d.len) ? -errno : 0;
-		answer(w->e, w->id, ret);
-		ret = 0;
+		(void)cw_notif_answer(e, w->id, connect_waiting(w));
 	}
-	if (ret < 0)
-		answer(w->e, w->id, ret);
-	struct cw_engine *e = w->e;
-
 	pthread_mutex_lock(&e->lock);
 	struct cw_worker **at = &e->workers;
 
@@ -105,149 +145,153 @@ static void *worker(void *arg)
 	if (w->d.held >= 0)
 		close(w->d.held);
 	free(w);
-	pthread_cond_signal(&e->idle);
+	pthread_cond_broadcast(&e->idle);
 	pthread_mutex_unlock(&e->lock);
 	return NULL;
 }
 
-/* Nobody waits for them any more: whatever they block in is brought to an end. */
-static void end_workers(struct cw_engine *e)
+/*
+ * Of one thread of the target, or of all (0): a signal or the end has come to its call. Returns when nothing is left of it, so
+ * that nobody meets a reader of a FIFO whose open was interrupted. Whoever was not in its call yet is nudged again.
+ */
+void cw_workers_give_up(struct cw_engine *e, int tid)
 {
 	pthread_mutex_lock(&e->lock);
-	while (e->workers) {
-		for (struct cw_worker *w = e->workers; w; w = w->next) {
-			char path[48];
-			int other;
-
-			if (w->d.work != CW_WORK_OPEN) {
-				(void)shutdown(w->d.fd, SHUT_RDWR);
-				continue;
-			}
-			/* both ends of the FIFO, for a moment */
-			snprintf(path, sizeof(path), "/proc/self/fd/%d", w->d.fd);
-			other = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
-			if (other >= 0)
-				close(other);
-		}
+	for (;;) {
 		struct timespec until;
+		bool left = false;
 
-		/* one that was not yet inside its open when the ends were there is met in the next round */
+		for (struct cw_worker *w = e->workers; w; w = w->next)
+			if (!tid || w->tid == tid) {
+				w->given_up = left = true;
+				(void)pthread_kill(w->thread, CW_SIG_NUDGE);
+			}
+		if (!left)
+			break;
 		clock_gettime(CLOCK_REALTIME, &until);
-		until.tv_nsec += 10000000;
-		if (until.tv_nsec >= 1000000000) {
-			until.tv_nsec -= 1000000000;
-			until.tv_sec++;
-		}
+		until.tv_nsec += 1000000;
+		until.tv_sec += until.tv_nsec / 1000000000;
+		until.tv_nsec %= 1000000000;
 		(void)pthread_cond_timedwait(&e->idle, &e->lock, &until);
 	}
 	pthread_mutex_unlock(&e->lock);
 }
 
-static void serve(struct cw_engine *e, const struct seccomp_notif *n)
+/* An fd that could not be handed over: kept where a second try would find what the first one made. */
+void cw_undelivered(struct cw_task *t, const struct cw_delivery *d)
 {
-	struct cw_delivery d = {.fd = -1, .install = -1, .held = -1};
-	struct cw_task *t;
+	if (!t || !d->made) {
+		close(d->fd);
+		return;
+	}
+	if (t->made >= 0)
+		close(t->made);
+	t->made = d->fd;
+}
 
+/* A call that may block is made by a thread of its own. */
+static bool start_worker(struct cw_engine *e, const struct seccomp_notif *n, const struct cw_delivery *d)
+{
+	struct cw_worker *w = malloc(sizeof(*w));
+
+	if (!w)
+		return false;
+	*w = (struct cw_worker){.e = e, .id = n->id, .tid = (int)n->pid, .d = *d};
 	pthread_mutex_lock(&e->lock);
-	t = cw_task_find(e, (int)n->pid);
+	w->next = e->workers;
+	e->workers = w;
+	bool started = !pthread_create(&w->thread, NULL, worker, w);
+
+	if (started)
+		pthread_detach(w->thread);
+	else
+		e->workers = w->next;
+	pthread_mutex_unlock(&e->lock);
+	if (!started)
+		free(w);
+	return started;
+}
+
+/* With the turn, and for a thread that waits. */
+static void deliver(struct cw_engine *e, const struct seccomp_notif *n)
+{
+	struct cw_task *t = cw_task_find(e, (int)n->pid);
+	struct cw_delivery d = {.fd = -1, .install = -1, .held = -1};
+	int64_t ret;
+
 	if (t && t->pending == CW_DELIVERING && t->delivery.fd >= 0) {
 		d = t->delivery;
 		t->delivery.fd = -1;
 	}
-	pthread_mutex_unlock(&e->lock);
 	if (d.fd < 0) {
 		/* nobody planned this: the target made the call itself */
-		answer(e, n->id, -ENOSYS);
+		(void)cw_notif_answer(e, n->id, -ENOSYS);
 		return;
 	}
 	if (d.work) {
-		struct cw_worker *w = malloc(sizeof(*w));
-		pthread_t thread;
-
-		if (w) {
-			*w = (struct cw_worker){NULL, e, n->id, d};
-			pthread_mutex_lock(&e->lock);
-			w->next = e->workers;
-			e->workers = w;
-			bool started = !pthread_create(&thread, NULL, worker, w);
-
-			if (!started)
-				e->workers = w->next;
-			pthread_mutex_unlock(&e->lock);
-			if (started) {
-				pthread_detach(thread);
-				return;
-			}
-			free(w);
-		}
-		answer(e, n->id, -ENOMEM);
+		if (start_worker(e, n, &d))
+			return;
+		(void)cw_notif_answer(e, n->id, -ENOMEM);
 		close(d.fd);
 		if (d.held >= 0)
 			close(d.held);
 		return;
 	}
-	int64_t ret = d.install >= 0 ? install_at(e, n->id, (int)n->pid, &d) : add(e, n->id, d.fd, -1, d.flags);
-
-	pthread_mutex_lock(&e->lock);
-	t = cw_task_find(e, (int)n->pid);
-	if (t)
-		t->delivered = ret;
-	pthread_mutex_unlock(&e->lock);
-
+	ret = d.install >= 0 ? install_at(e, n->id, (int)n->pid, &d) : add(e, n->id, d.fd, -1, d.flags);
+	t->delivered = ret;
 	if (d.install >= 0 || ret < 0)
-		answer(e, n->id, ret);
-	close(d.fd);
+		(void)cw_notif_answer(e, n->id, ret);
+	if (ret < 0)
+		cw_undelivered(t, &d);
+	else
+		close(d.fd);
 }
 
+/*
+ * What a thread waits for, if it still does. Then it is the thread that its number says, and it is at this very call: it is
+ * neither looked at where a signal ended its wait nor reaped but by who has the turn.
+ */
+static void serve(struct cw_engine *e, const struct seccomp_notif *n)
+{
+	pthread_mutex_lock(&e->turn);
+	if (waits(e, n->id)) {
+		if (n->data.nr == CW_NR_DELIVER)
+			deliver(e, n);
+		else
+			cw_decide_notified(e, n);
+	}
+	pthread_mutex_unlock(&e->turn);
+}
+
+/* Waits in the ioctl itself: a poll before it would cost every answer a call. */
 static void *listen_loop(void *arg)
 {
 	struct cw_engine *e = arg;
 	struct seccomp_notif n;
-	struct pollfd p[2] = {{.fd = e->listener, .events = POLLIN}, {.fd = e->wake[0], .events = POLLIN}};
-	bool open = true, terminated = false;
 
-	for (;;) {
-		int wait = -1;
+	while (!atomic_load(&e->listener_ends)) {
+		struct pollfd p = {.fd = e->listener, .events = POLLIN};
 
-		if (e->deadline_ns) {
-			uint64_t now = cw_now(), due = e->deadline_ns + (terminated ? 2000000000u : 0);
-
-			if (now >= due) {
-				atomic_store(&e->timed_out, 1);
-				cw_kill_all(e, terminated ? SIGKILL : SIGTERM);
-				if (!terminated)
-					cw_kill_all(e, SIGCONT);
-				terminated = true;
-				wait = 2000;
-			} else
-				wait = (int)((due - now) / 1000000 + 1);
-		}
-		if (poll(open ? p : p + 1, open ? 2 : 1, wait) < 0 && errno != EINTR)
+		memset(&n, 0, sizeof(n));
+		if (!ioctl(e->listener, SECCOMP_IOCTL_NOTIF_RECV, &n))
+			serve(e, &n);
+		/* EINTR: the end. ENOENT: killed meanwhile, or (Linux 6.11) nobody has the program any more */
+		else if (errno != EINTR && (errno != ENOENT || (poll(&p, 1, 0) > 0 && (p.revents & POLLHUP))))
 			return NULL;
-		if (p[1].revents)
-			return NULL;
-		if (open && (p[0].revents & POLLIN)) {
-			memset(&n, 0, sizeof(n));
-			if (!ioctl(e->listener, SECCOMP_IOCTL_NOTIF_RECV, &n))
-				serve(e, &n);
-		} else if (open && (p[0].revents & (POLLHUP | POLLERR)))
-			open = false; /* nobody has the program any more */
 	}
+	return NULL;
 }
 
 int cw_listener_start(struct cw_engine *e)
 {
-	sigset_t all, old;
+	sigset_t own, old;
 
-	if (pipe2(e->wake, O_CLOEXEC))
-		return cw_failed(e, "cannot make a pipe: %s", strerror(errno));
-#ifdef SECCOMP_IOCTL_NOTIF_SET_FLAGS
-	/* keep the answering thread on the CPU of the one that waits (Linux 6.6); without it, only slower */
-	(void)ioctl(e->listener, SECCOMP_IOCTL_NOTIF_SET_FLAGS, 1);
-#endif
-	/* signals are the other threads' business */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
+	/* keep the answering thread on the CPU of the one that waits; without it, only slower */
+	(void)ioctl(e->listener, SECCOMP_IOCTL_NOTIF_SET_FLAGS, SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP);
+	/* signals are the other threads' business, but for the one that ends the waiting */
+	sigfillset(&own);
+	sigdelset(&own, CW_SIG_NUDGE);
+	pthread_sigmask(SIG_SETMASK, &own, &old);
 	int err = pthread_create(&e->listener_thread, NULL, listen_loop, e);
 
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
@@ -260,13 +304,19 @@ int cw_listener_start(struct cw_engine *e)
 void cw_listener_stop(struct cw_engine *e)
 {
 	if (e->listener_running) {
-		(void)!write(e->wake[1], "x", 1);
-		pthread_join(e->listener_thread, NULL);
-		end_workers(e);
+		struct timespec soon;
+
+		/* more than once: the first may come before it waits */
+		atomic_store(&e->listener_ends, 1);
+		do {
+			(void)pthread_kill(e->listener_thread, CW_SIG_NUDGE);
+			clock_gettime(CLOCK_REALTIME, &soon);
+			soon.tv_nsec += 1000000;
+			soon.tv_sec += soon.tv_nsec / 1000000000;
+			soon.tv_nsec %= 1000000000;
+		} while (pthread_timedjoin_np(e->listener_thread, NULL, &soon));
+		cw_workers_give_up(e, 0);
 	}
-	for (int i = 0; i < 2; i++)
-		if (e->wake[i] >= 0)
-			close(e->wake[i]);
 	if (e->listener >= 0)
 		close(e->listener);
 }

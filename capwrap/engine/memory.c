@@ -10,28 +10,42 @@
 
 #define PAGE 4096u
 
-static int peek(int tid, void *dst, uint64_t src, size_t n)
+/* Word by word, by ptrace: to `read`, or from `write`. */
+static int by_words(int tid, uint64_t at, uint8_t *read, const uint8_t *write, size_t n)
 {
-	uint8_t *d = dst;
-
 	while (n) {
-		uint64_t at = src & ~UINT64_C(7);
-		size_t off = (size_t)(src - at), take = 8 - off < n ? 8 - off : n;
+		uint64_t base = at & ~UINT64_C(7);
+		size_t off = (size_t)(at - base), take = 8 - off < n ? 8 - off : n;
 
 		errno = 0;
-		long word = ptrace(PTRACE_PEEKDATA, tid, (void *)at, NULL);
+		long word = ptrace(PTRACE_PEEKDATA, tid, (void *)base, NULL);
 
 		if (word == -1 && errno)
 			return -EFAULT;
-		memcpy(d, (uint8_t *)&word + off, take);
-		d += take;
-		src += take;
+		if (read) {
+			memcpy(read, (uint8_t *)&word + off, take);
+			read += take;
+		} else {
+			memcpy((uint8_t *)&word + off, write, take);
+			if (ptrace(PTRACE_POKEDATA, tid, (void *)base, (void *)word))
+				return -EFAULT;
+			write += take;
+		}
+		at += take;
 		n -= take;
 	}
 	return 0;
 }
 
-int cw_mem_read(int tid, void *dst, uint64_t src, size_t n)
+/* process_vm_readv is denied: the tracer can still read, at a stop, and the listener's thread is no tracer. */
+static bool needs_stop(struct cw_engine *e)
+{
+	if (e->answering)
+		e->unreadable = true;
+	return e->answering;
+}
+
+int cw_mem_read(struct cw_engine *e, int tid, void *dst, uint64_t src, size_t n)
 {
 	struct iovec to = {dst, n}, from = {(void *)src, n};
 
@@ -41,15 +55,14 @@ int cw_mem_read(int tid, void *dst, uint64_t src, size_t n)
 
 	if (got == (ssize_t)n)
 		return 0;
-	if (got >= 0 || errno == EFAULT)
+	if (got >= 0 || errno == EFAULT || needs_stop(e))
 		return -EFAULT;
-	return peek(tid, dst, src, n);
+	return by_words(tid, src, dst, NULL, n);
 }
 
-int cw_mem_write(int tid, uint64_t dst, const void *src, size_t n)
+int cw_mem_write(struct cw_engine *e, int tid, uint64_t dst, const void *src, size_t n)
 {
 	struct iovec from = {(void *)(uintptr_t)src, n}, to = {(void *)dst, n};
-	const uint8_t *s = src;
 
 	if (!n)
 		return 0;
@@ -57,32 +70,16 @@ int cw_mem_write(int tid, uint64_t dst, const void *src, size_t n)
 
 	if (got == (ssize_t)n)
 		return 0;
-	if (got >= 0 || errno == EFAULT)
+	if (got >= 0 || errno == EFAULT || needs_stop(e))
 		return -EFAULT;
 	/* POKEDATA writes where the target itself may not; the kernel would have refused that with EFAULT. It is reached
 	 * only where process_vm_writev is denied, and gives the target no memory that it could not map writable itself,
 	 * since the pad is a shared mapping of a descriptor opened read-only: even a write through /proc/self/mem ends in EIO. */
-	while (n) {
-		uint64_t at = dst & ~UINT64_C(7);
-		size_t off = (size_t)(dst - at), take = 8 - off < n ? 8 - off : n;
-
-		errno = 0;
-		long word = ptrace(PTRACE_PEEKDATA, tid, (void *)at, NULL);
-
-		if (word == -1 && errno)
-			return -EFAULT;
-		memcpy((uint8_t *)&word + off, s, take);
-		if (ptrace(PTRACE_POKEDATA, tid, (void *)at, (void *)word))
-			return -EFAULT;
-		s += take;
-		dst += take;
-		n -= take;
-	}
-	return 0;
+	return by_words(tid, dst, NULL, src, n);
 }
 
 /* A page at a time: a string may end where the next page is not mapped. */
-int cw_mem_string(int tid, char *dst, size_t size, uint64_t src)
+int cw_mem_string(struct cw_engine *e, int tid, char *dst, size_t size, uint64_t src)
 {
 	size_t have = 0;
 
@@ -96,7 +93,7 @@ int cw_mem_string(int tid, char *dst, size_t size, uint64_t src)
 			want = 256;
 		if (want > page)
 			want = page;
-		int err = cw_mem_read(tid, dst + have, src + have, want);
+		int err = cw_mem_read(e, tid, dst + have, src + have, want);
 
 		if (err)
 			return err;

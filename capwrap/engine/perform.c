@@ -253,7 +253,7 @@ static int64_t op_stat(struct cw_engine *e, struct cw_task *t, struct cw_place *
 	struct stat st;
 	int64_t err = do_stat(e, p, &st);
 
-	return err ? err : cw_mem_write(t->tid, plan->to.a, &st, sizeof(st));
+	return err ? err : cw_mem_write(e, t->tid, plan->to.a, &st, sizeof(st));
 }
 
 static int64_t op_statx(struct cw_engine *e, struct cw_task *t, struct cw_place *p, struct cw_plan *plan)
@@ -283,7 +283,7 @@ static int64_t op_statx(struct cw_engine *e, struct cw_task *t, struct cw_place 
 		sx.stx_dev_major = (unsigned)(st.st_dev >> 8 & 0xfff);
 		sx.stx_dev_minor = (unsigned)((st.st_dev & 0xff) | (st.st_dev >> 12 & 0xfff00));
 	}
-	return cw_mem_write(t->tid, plan->to.a, &sx, sizeof(sx));
+	return cw_mem_write(e, t->tid, plan->to.a, &sx, sizeof(sx));
 }
 
 /* --- open --- */
@@ -394,6 +394,7 @@ static int64_t op_open(struct cw_engine *e, struct cw_task *t, struct cw_place *
 		fd = (int)syscall(SYS_openat2, p->parent, p->name, &how, sizeof(how));
 		if (fd < 0)
 			fd = errno == ELOOP ? -EAGAIN : -errno; /* somebody put a link there: decide again */
+		d->made = flags & O_EXCL;
 	} else {
 		fd = open_existing(e, t, p, (int)flags, d);
 		if (fd == -EINPROGRESS)
@@ -478,7 +479,7 @@ static uint64_t delivery_slot(struct cw_engine *e, int number, uint64_t region, 
 
 /* --- extended attributes --- */
 
-static int64_t op_xattr(struct cw_task *t, struct cw_place *p, struct cw_plan *plan)
+static int64_t op_xattr(struct cw_engine *e, struct cw_task *t, struct cw_place *p, struct cw_plan *plan)
 {
 	char path[48];
 	size_t size = (size_t)plan->arg[0];
@@ -496,7 +497,7 @@ static int64_t op_xattr(struct cw_task *t, struct cw_place *p, struct cw_plan *p
 	if (!value)
 		return -ENOMEM;
 	if (plan->op == CW_OP_XATTR_SET) {
-		ret = cw_mem_read(t->tid, value, plan->to.a, size);
+		ret = cw_mem_read(e, t->tid, value, plan->to.a, size);
 		if (!ret)
 			ret = setxattr(path, plan->bytes, value, size, (int)plan->arg[1]) ? -errno : 0;
 	} else {
@@ -505,7 +506,7 @@ static int64_t op_xattr(struct cw_task *t, struct cw_place *p, struct cw_plan *p
 
 		ret = n < 0 ? -errno : n;
 		if (n > 0 && size) {
-			int err = cw_mem_write(t->tid, plan->to.a, value, (size_t)n);
+			int err = cw_mem_write(e, t->tid, plan->to.a, value, (size_t)n);
 
 			if (err)
 				ret = err;
@@ -742,7 +743,7 @@ int64_t cw_perform_plan(struct cw_engine *e, struct cw_task *t, struct cw_delive
 	case CW_OP_RESULT:
 		return plan->ret;
 	case CW_OP_BYTES:
-		n = cw_mem_write(t->tid, plan->to.a, plan->bytes, plan->len);
+		n = cw_mem_write(e, t->tid, plan->to.a, plan->bytes, plan->len);
 		return n ? n : plan->ret;
 	case CW_OP_STAT:
 		return op_stat(e, t, p, plan);
@@ -755,7 +756,7 @@ int64_t cw_perform_plan(struct cw_engine *e, struct cw_task *t, struct cw_delive
 
 		if (len < 0)
 			return errno == ENOENT ? -(int64_t)plan->arg[1] : -errno;
-		n = cw_mem_write(t->tid, plan->to.a, text, (size_t)len);
+		n = cw_mem_write(e, t->tid, plan->to.a, text, (size_t)len);
 		return n ? n : len;
 	}
 	case CW_OP_ACCESS:
@@ -770,7 +771,7 @@ int64_t cw_perform_plan(struct cw_engine *e, struct cw_task *t, struct cw_delive
 			return v;
 		if (fstatfs(p->fd >= 0 ? p->fd : e->views[v].fd, &sf))
 			return -errno;
-		return cw_mem_write(t->tid, plan->to.a, &sf, sizeof(sf));
+		return cw_mem_write(e, t->tid, plan->to.a, &sf, sizeof(sf));
 	}
 	case CW_OP_UNLINK:
 		return unlinkat(p->parent, p->name, (int)plan->arg[0]) ? -errno : 0;
@@ -809,7 +810,7 @@ int64_t cw_perform_plan(struct cw_engine *e, struct cw_task *t, struct cw_delive
 	case CW_OP_XATTR_GET:
 	case CW_OP_XATTR_LIST:
 	case CW_OP_XATTR_REMOVE:
-		return p->fd < 0 ? -EOPNOTSUPP : op_xattr(t, p, plan);
+		return p->fd < 0 ? -EOPNOTSUPP : op_xattr(e, t, p, plan);
 	case CW_OP_OPEN:
 		return op_open(e, t, p, plan, d);
 	case CW_OP_LIST:
@@ -818,6 +819,7 @@ int64_t cw_perform_plan(struct cw_engine *e, struct cw_task *t, struct cw_delive
 		d->fd = p->fd;
 		p->fd = -1;
 		d->flags = (uint32_t)plan->arg[0];
+		d->made = plan->arg[1] != 0;
 		return 0;
 	case CW_OP_CHDIR:
 		n = install(e, p, d);

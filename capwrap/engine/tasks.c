@@ -63,6 +63,7 @@ struct cw_task *cw_task_add(struct cw_engine *e, int tid, struct cw_proc *proc)
 	t->proc = proc;
 	t->slot = -1;
 	t->delivery.fd = -1;
+	t->made = -1;
 	t->plan.interp_fd = -1;
 	pthread_mutex_lock(&e->lock);
 	t->next = e->tasks[hash(tid)];
@@ -99,6 +100,10 @@ void cw_task_drop(struct cw_engine *e, struct cw_task *t)
 	e->n_tasks--;
 	if (t->delivery.fd >= 0)
 		close(t->delivery.fd);
+	if (t->delivery.fd >= 0 && t->delivery.held >= 0)
+		close(t->delivery.held);
+	if (t->made >= 0)
+		close(t->made);
 	if (t->plan.interp_fd >= 0)
 		close(t->plan.interp_fd);
 	if (t->proc && --t->proc->threads == 0)

@@ -53,6 +53,8 @@ RELOC_CAP_RO, RELOC_CAP_RW, RELOC_CAP_AUX, RELOC_CAP_END = 0, 1, 2, 3
 ALLOW = Verdict(0x7FFF0000)
 TRACE = Verdict(0x7FF00000)
 USER_NOTIF = Verdict(0x7FC00000)
+#: For what the listener answers; the launcher makes it TRACE where it could not.
+ANSWER = Verdict(0x7FC00000 | _pad.RET_ANSWER)
 
 CAP_RO = Value(0, RELOC_CAP_RO)
 CAP_RW = Value(0, RELOC_CAP_RW)
@@ -408,22 +410,23 @@ def _rule_openat2(r: _Rules) -> None:
     asm.within(CAP_RO, CAP_AUX, ALLOW, TRACE)
 
 
-def _null_path(r: _Rules, path: int, flags: int) -> None:
+def _null_path(r: _Rules, flags: int, other: Verdict) -> None:
     # With a NULL path it is fstat(2) since Linux 6.11, and EFAULT before. AT_FDCWD is not passed: where the kernel's
-    # working directory is does not tell where the namespace's is.
-    r.equal(path, 0, TRACE)
+    # working directory is does not tell where the namespace's is. `other`: with a path that may be the empty string.
     r.lo(flags)
-    r.asm.jset(_AT_EMPTY_PATH, None, TRACE)
+    r.asm.jset(_AT_EMPTY_PATH, None, ANSWER)
+    r.equal(1, 0, other)
     r.lo(0)
-    r.asm.jset(0x80000000, TRACE, ALLOW)
+    r.asm.jset(0x80000000, other, ALLOW)
 
 
 def _rule_stat(r: _Rules) -> None:
-    _null_path(r, 1, 3)
+    # With the empty string it becomes fstat(2), made by the target.
+    _null_path(r, 3, TRACE)
 
 
 def _rule_statx(r: _Rules) -> None:
-    _null_path(r, 1, 2)
+    _null_path(r, 2, ANSWER)
 
 
 def _rule_fchdir(r: _Rules) -> None:
@@ -683,6 +686,8 @@ def build(*, net: int, allow_ioctls: frozenset[int], limit_processes: bool, land
                 cases[row.number] = refuse(getattr(errno, row.error))
             case "trace":
                 cases[row.number] = TRACE
+            case "notify":
+                cases[row.number] = ANSWER
             case _:
                 cases[row.number] = f"rule.{row.rule}"
     asm.load(ARCH)

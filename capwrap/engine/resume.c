@@ -1,0 +1,254 @@
+/*
+ * The ways to go on from a stopped call (ARCHITECTURE.md, rule 5): as it stands, not made and answered, from the stub, or as
+ * the hand-over of a descriptor. go_on() is the one function that resumes, and it asserts that it is one of these.
+ */
+#include "capwrap/engine/internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "capwrap/engine/stub.h"
+
+void cw_resume(struct cw_task *t, int sig)
+{
+	/* ESRCH: killed meanwhile; its exit is reported */
+	(void)ptrace(PTRACE_CONT, t->tid, NULL, (void *)(long)sig);
+}
+
+void cw_kill_process(struct cw_engine *e, struct cw_task *t, const char *why)
+{
+	if (why && !e->res->message[0])
+		snprintf(e->res->message, sizeof(e->res->message), "process %d was killed: %s",
+		         t->proc ? t->proc->pid : t->tid, why);
+	if (!t->proc || t->proc->pidfd < 0 || syscall(SYS_pidfd_send_signal, t->proc->pidfd, SIGKILL, NULL, 0))
+		(void)syscall(SYS_tkill, t->tid, SIGKILL);
+	cw_resume(t, 0);
+}
+
+bool cw_set_regs(struct cw_engine *e, struct cw_task *t, struct user_regs_struct *regs)
+{
+	if (!ptrace(PTRACE_SETREGS, t->tid, NULL, regs))
+		return true;
+	if (errno != ESRCH)
+		cw_kill_process(e, t, "its registers could not be set");
+	return false;
+}
+
+enum way { WAY_PASS, WAY_ANSWER, WAY_STUB, WAY_DELIVER };
+
+/* The program judges no RET_TRACE call again after its tracer's edit, so what goes on must be one of four things. */
+static void go_on(struct cw_engine *e, struct cw_task *t, struct user_regs_struct *regs, enum way way)
+{
+	bool sound = !t->gone_on;
+
+	switch (way) {
+	case WAY_PASS:
+		sound &= e->ctx.plan.kind == CW_PLAN_PASS && !regs;
+		break;
+	case WAY_ANSWER:
+		sound &= regs->orig_rax == UINT64_MAX && !cw_in_stub(regs->rip);
+		break;
+	case WAY_STUB:
+		sound &= regs->orig_rax == UINT64_MAX &&
+		         (regs->rip == CW_STUB_AT(cw_stub_call) || regs->rip == CW_STUB_AT(cw_stub_retry) ||
+		          regs->rip == CW_STUB_AT(cw_stub_done) || regs->rip == CW_STUB_AT(cw_stub_exec));
+		break;
+	case WAY_DELIVER:
+		sound &= regs->orig_rax == CW_NR_DELIVER && t->pending == CW_DELIVERING;
+		break;
+	}
+	t->gone_on = true;
+	if (!sound)
+		cw_kill_process(e, t, "its call would have gone on in none of the ways that are sound");
+	else if (!regs || cw_set_regs(e, t, regs))
+		cw_resume(t, 0);
+}
+
+void cw_resume_pass(struct cw_engine *e, struct cw_task *t)
+{
+	go_on(e, t, NULL, WAY_PASS);
+}
+
+/* The call is not made; the target sees `ret`. */
+void cw_resume_answer(struct cw_engine *e, struct cw_task *t, struct user_regs_struct *regs, int64_t ret)
+{
+	regs->rax = (uint64_t)ret;
+	regs->orig_rax = UINT64_MAX;
+	go_on(e, t, regs, WAY_ANSWER);
+}
+
+/* The target makes a call from the stub, which the seccomp program judges afresh. */
+static bool enter_stub(struct cw_engine *e, struct cw_task *t, struct user_regs_struct *regs, const uint8_t *entry,
+                       size_t bytes)
+{
+	int slot = cw_slot_take(e, bytes);
+
+	if (slot < 0)
+		return false;
+	t->slot = slot;
+	t->slots = (int)((bytes + CW_PAD_SLOT_DATA + CW_PAD_SLOT_STRIDE - 1) / CW_PAD_SLOT_STRIDE);
+	t->orig = *regs;
+	struct cw_frame *f = (void *)(e->pad + (cw_slot_address(slot) - CW_PAD_BASE));
+
+	f->rdi = regs->rdi;
+	f->rsi = regs->rsi;
+	f->rdx = regs->rdx;
+	f->r10 = regs->r10;
+	f->r8 = regs->r8;
+	f->r9 = regs->r9;
+	f->rbx = regs->rbx;
+	f->rip = regs->rip;
+	f->r11 = regs->eflags;
+	f->result = CW_PAD_RESULT + (uint64_t)slot * 8;
+	regs->rbx = cw_slot_address(slot);
+	regs->rip = CW_PAD_STUB + (uint64_t)(entry - cw_stub_begin);
+	return true;
+}
+
+/* NOLINTNEXTLINE(misc-no-recursion): decided with `again` plans no retry, so this goes in once */
+void cw_resume_rewrite(struct cw_engine *e, struct cw_task *t, struct user_regs_struct *regs)
+{
+	struct cw_plan *plan = &e->ctx.plan;
+	const uint8_t *entry = plan->kind == CW_PLAN_EXEC ? cw_stub_exec
+	                       : plan->count.a            ? cw_stub_done
+	                       : plan->retry              ? cw_stub_retry
+	                                                  : cw_stub_call;
+	bool message = plan->nr == SYS_sendmsg;
+	uint64_t *a = plan->arg;
+
+	if (!enter_stub(e, t, regs, entry, message ? 0 : plan->len)) {
+		t->pending = CW_IDLE;
+		free(t->record);
+		t->record = NULL;
+		if (plan->retry) /* every slot is taken: the supervisor opens it */
+			cw_decide_stopped(e, t, regs, true);
+		else
+			cw_resume_answer(e, t, regs, -ENOMEM);
+		return;
+	}
+	uint64_t data = cw_slot_address(t->slot) + CW_PAD_SLOT_DATA;
+
+	if (message) {
+		/* whatever any of its fields is, any thread may use it at any time: its name is NULL or a published address */
+		data = CW_PAD_MSGHDR + (uint64_t)t->slot * CW_PAD_MSGHDR_STRIDE;
+		if (data >= CW_PAD_MSGHDR_END) {
+			free(t->record);
+			t->record = NULL;
+			cw_forget_result(e, t);
+			cw_resume_answer(e, t, &t->orig, -ENOBUFS);
+			return;
+		}
+	}
+	if (plan->slot_arg >= 0) {
+		memcpy(e->pad + (data - CW_PAD_BASE), plan->bytes, plan->len);
+		a[plan->slot_arg] = data;
+	}
+	t->pending = CW_IN_STUB;
+	t->count = plan->count;
+	regs->rax = (uint64_t)(uint32_t)plan->nr;
+	regs->orig_rax = UINT64_MAX;
+	regs->rdi = a[0];
+	regs->rsi = a[1];
+	regs->rdx = a[2];
+	regs->r10 = a[3];
+	regs->r8 = a[4];
+	regs->r9 = a[5];
+	go_on(e, t, regs, WAY_STUB);
+}
+
+/* The call becomes the hand-over of a descriptor; `then`, if any, is the call that uses it, made from the stub. */
+void cw_resume_deliver(struct cw_engine *e, struct cw_task *t, struct user_regs_struct *regs, struct cw_delivery *d,
+                       const uint64_t *then)
+{
+	t->orig = *regs;
+	if (then[0]) {
+		if (!enter_stub(e, t, regs, cw_stub_deliver, 0)) {
+			close(d->fd);
+			cw_resume_answer(e, t, regs, -ENOMEM);
+			return;
+		}
+		struct cw_frame *f = (void *)(e->pad + (cw_slot_address(t->slot) - CW_PAD_BASE));
+
+		f->expect = (uint64_t) - (int64_t)d->install;
+		f->nr = then[0];
+		memcpy(f->arg, then + 1, sizeof(f->arg));
+	}
+	pthread_mutex_lock(&e->lock);
+	t->delivery = *d;
+	t->pending = CW_DELIVERING;
+	pthread_mutex_unlock(&e->lock);
+	e->res->deliveries++;
+	regs->orig_rax = CW_NR_DELIVER;
+	regs->rax = (uint64_t)-ENOSYS;
+	go_on(e, t, regs, WAY_DELIVER);
+}
+
+/* --- a mapped script's argv: interpreter, argument, script, then the caller's from the second on --- */
+
+static bool build_argv(struct cw_engine *e, struct cw_task *t, uint64_t argv, const char *strings, size_t len,
+                       int count, struct user_regs_struct *regs)
+{
+	size_t n = 0, size;
+	uint64_t p = 0;
+
+	for (; argv && n < 65536; n++) {
+		if (cw_mem_read(e, t->tid, &p, argv + 8 * n, 8))
+			return false;
+		if (!p)
+			break;
+	}
+	size = ((len + 7) & ~(size_t)7) + 8 * ((size_t)count + (n ? n : 1) + 1);
+	if (!enter_stub(e, t, regs, cw_stub_exec, size))
+		return false;
+	uint64_t data = cw_slot_address(t->slot) + CW_PAD_SLOT_DATA, at = data;
+	uint8_t *to = e->pad + (data - CW_PAD_BASE);
+	uint64_t *array = (void *)(to + ((len + 7) & ~(size_t)7));
+
+	memcpy(to, strings, len);
+	for (int i = 0; i < count; i++) {
+		*array++ = at;
+		at += strlen(strings + (at - data)) + 1;
+	}
+	for (size_t i = 1; i < n; i++, array++)
+		if (cw_mem_read(e, t->tid, array, argv + 8 * i, 8) || !*array) {
+			*array = 0;
+			break;
+		}
+	*array = 0;
+	regs->rdi = data;
+	regs->rsi = data + ((len + 7) & ~(size_t)7);
+	return true;
+}
+
+/* NOLINTNEXTLINE(misc-no-recursion): see cw_resume_rewrite */
+void cw_resume_exec(struct cw_engine *e, struct cw_task *t, struct user_regs_struct *regs)
+{
+	struct cw_plan *plan = &e->ctx.plan;
+
+	if (t->plan.interp_fd >= 0)
+		close(t->plan.interp_fd);
+	t->plan = e->ctx.exec;
+	e->ctx.exec.interp_fd = -1;
+	t->exec = true;
+	if (!plan->ret) {
+		cw_resume_rewrite(e, t, regs);
+		return;
+	}
+	if (!build_argv(e, t, plan->arg[1], plan->bytes, plan->len, (int)plan->ret, regs)) {
+		free(t->record);
+		t->record = NULL;
+		cw_forget_result(e, t);
+		cw_resume_answer(e, t, regs, -E2BIG);
+		return;
+	}
+	t->pending = CW_IN_STUB;
+	t->count.a = 0;
+	regs->rax = SYS_execve;
+	regs->orig_rax = UINT64_MAX;
+	regs->rdx = plan->arg[2];
+	go_on(e, t, regs, WAY_STUB);
+}

@@ -1,0 +1,141 @@
+/* Signals: a thread is taken out of the stub before it sees one, and a call that waited for an answer is answered first. */
+#include "capwrap/engine/internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/ptrace.h>
+#include <unistd.h>
+
+#include "capwrap/engine/stub.h"
+
+static bool restarts(int64_t rax)
+{
+	return rax <= -512 && rax >= -516;
+}
+
+/*
+ * A signal must not find a thread inside the stub: it is taken out first, to where the program believes it to be: before
+ * the call if it was not made, behind it with its result if it was. Then frames never nest, a handler may leave by
+ * siglongjmp, and EINTR and restarts are the kernel's own.
+ */
+static void take_out(struct cw_engine *e, struct cw_task *t, struct user_regs_struct *regs)
+{
+	bool undo = false, keep = false;
+	int64_t rax = (int64_t)regs->rax;
+	bool from_call = (int64_t)regs->orig_rax >= 0;
+
+	if (t->pending == CW_IDLE)
+		return;
+	if (t->pending == CW_DELIVERING && (int)regs->orig_rax == CW_NR_DELIVER && from_call && restarts(rax)) {
+		if (t->delivery.work) {
+			/* it was interrupted while it waited: as if the original call had been */
+			uint64_t nr = t->orig.orig_rax;
+
+			*regs = t->orig;
+			regs->rax = (uint64_t)rax;
+			regs->orig_rax = nr;
+			keep = true;
+			cw_workers_give_up(e, t->tid);
+		} else {
+			/* natively it would not have waited, and known no EINTR: made anew behind the signal */
+			undo = true;
+		}
+	} else if (!cw_in_stub(regs->rip)) {
+		cw_forget_result(e, t);
+		return;
+	} else if (t->pending == CW_DELIVERING && regs->rip >= CW_STUB_AT(cw_stub_deliver) &&
+	           regs->rip < CW_STUB_AT(cw_stub_start)) {
+		undo = regs->rip != CW_STUB_AT(cw_stub_deliver) || rax >= 0;
+	} else if (regs->rip == CW_STUB_AT(cw_stub_call) || regs->rip == CW_STUB_AT(cw_stub_retry) ||
+	           regs->rip == CW_STUB_AT(cw_stub_done) ||
+	           (regs->rip >= CW_STUB_AT(cw_stub_undo_from) && regs->rip < CW_STUB_AT(cw_stub_undo_to))) {
+		undo = true;
+	} else if (regs->rip >= CW_STUB_AT(cw_stub_exec)) {
+		/* an exec: not made yet, or failed */
+		if (regs->rip == CW_STUB_AT(cw_stub_exec))
+			undo = true;
+		else
+			rax = cw_exec_error(regs->rip == CW_STUB_AT(cw_stub_exec) + 2 ? rax : (int64_t)regs->rdi);
+	} else if (regs->rip > CW_STUB_AT(cw_stub_done) && regs->rip < CW_STUB_AT(cw_stub_deliver) - 2) {
+		/* a sendmmsg whose message is sent: finish it */
+		int64_t sent = regs->rip == CW_STUB_AT(cw_stub_done) + 2 ? rax : (int64_t)regs->rdi;
+
+		if (restarts(sent)) {
+			rax = sent;
+		} else {
+			uint32_t n = (uint32_t)sent;
+
+			rax = sent < 0 ? sent : cw_mem_write(e, t->tid, t->count.a, &n, sizeof(n)) ? -EFAULT : 1;
+		}
+	} else if (regs->rip == CW_STUB_AT(cw_stub_retry) + 2 && (rax == -EXDEV || rax == -EAGAIN || rax == -EMFILE)) {
+		undo = true;
+	}
+	if (!keep && undo) {
+		uint64_t nr = t->orig.orig_rax;
+
+		*regs = t->orig;
+		regs->rip -= 2;
+		regs->rax = nr;
+		regs->orig_rax = UINT64_MAX;
+	} else if (!keep) {
+		uint64_t nr = t->orig.orig_rax;
+		bool again = from_call && restarts(rax);
+
+		*regs = t->orig;
+		regs->rax = (uint64_t)rax;
+		regs->orig_rax = again ? nr : UINT64_MAX;
+	}
+	if (t->record && !undo && !keep)
+		cw_record_result(e, t, rax);
+	free(t->record);
+	t->record = NULL;
+	cw_forget_result(e, t);
+	(void)cw_set_regs(e, t, regs);
+}
+
+static bool is_ignored(int tid, int sig)
+{
+	char path[48], text[4096];
+	unsigned long long ignored = 0, caught = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", tid);
+	FILE *f = fopen(path, "re");
+
+	if (!f)
+		return false;
+	while (fgets(text, sizeof(text), f)) {
+		(void)sscanf(text, "SigIgn: %llx", &ignored);
+		(void)sscanf(text, "SigCgt: %llx", &caught);
+	}
+	fclose(f);
+	if (ignored >> (sig - 1) & 1)
+		return true;
+	return !(caught >> (sig - 1) & 1) && (sig == SIGCHLD || sig == SIGURG || sig == SIGWINCH || sig == SIGCONT);
+}
+
+void cw_on_signal(struct cw_engine *e, struct cw_task *t, int sig)
+{
+	struct user_regs_struct regs;
+
+	if (!ptrace(PTRACE_GETREGS, t->tid, NULL, &regs)) {
+		take_out(e, t, &regs);
+		if (cw_waits_for_answer(&regs))
+			cw_decide_interrupted(e, t, &regs);
+		/* epoll_wait and kin end with EINTR for a signal that natively would not even have woken them (rule 17) */
+		if ((int64_t)regs.orig_rax >= 0 && (int64_t)regs.rax == -EINTR && is_ignored(t->tid, sig)) {
+			regs.rax = regs.orig_rax;
+			regs.rip -= 2;
+			regs.orig_rax = UINT64_MAX;
+			(void)cw_set_regs(e, t, &regs);
+		}
+	}
+	siginfo_t info;
+
+	/* ours, to have the thread stop (cw_decide_notified): the target never sees it */
+	if (sig == SIGSTOP && t->called && !ptrace(PTRACE_GETSIGINFO, t->tid, NULL, &info) &&
+	    info.si_code == SI_TKILL && info.si_pid == getpid()) {
+		t->called = false;
+		sig = 0;
+	}
+	cw_resume(t, sig);
+}
