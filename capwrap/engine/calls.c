@@ -79,6 +79,7 @@ void cw_forget_result(struct cw_engine *e, struct cw_task *t)
 	t->pending = CW_IDLE;
 	pthread_mutex_unlock(&e->lock);
 	t->exec = false;
+	t->anew = false;
 }
 
 /* NOLINTNEXTLINE(misc-no-recursion): see resume_rewrite */
@@ -142,8 +143,11 @@ void cw_decide_stopped(struct cw_engine *e, struct cw_task *t, struct user_regs_
 {
 	const uint64_t args[6] = {regs->rdi, regs->rsi, regs->rdx, regs->r10, regs->r8, regs->r9};
 	struct cw_outcome o;
+	bool opened = t->opened;
 
+	t->opened = false;
 	/* pending first: a record of a call that is still to be made waits for its result */
+	e->unreadable = false;
 	switch (decide(e, t, (int)regs->orig_rax, args, again, &o)) {
 	case CW_PLAN_PASS:
 		cw_record_call(e, t, 0);
@@ -170,6 +174,11 @@ void cw_decide_stopped(struct cw_engine *e, struct cw_task *t, struct user_regs_
 		break;
 	default:
 		break;
+	}
+	if (e->unreadable && !opened) {
+		t->opened = true;
+		cw_resume_readable(e, t, regs);
+		return;
 	}
 	violation(e, t, &o.ret);
 	/* answered first: whether an ungranted name exists is looked up while the target runs on */
@@ -199,19 +208,29 @@ bool cw_waits_for_answer(const struct user_regs_struct *regs)
 	       nr < CW_SYSCALL_MAX && cw_syscalls[nr].notify;
 }
 
-/* A signal ended the wait for the listener's answer. Natively the call would have come to its end before the signal. */
-void cw_decide_interrupted(struct cw_engine *e, struct cw_task *t, struct user_regs_struct *regs)
+/*
+ * A signal ended the wait for the listener's answer. Natively the call would have come to its end before the signal, so it is
+ * answered now. False: the target must first make itself readable.
+ */
+bool cw_decide_interrupted(struct cw_engine *e, struct cw_task *t, struct user_regs_struct *regs)
 {
 	const uint64_t args[6] = {regs->rdi, regs->rsi, regs->rdx, regs->r10, regs->r8, regs->r9};
 	struct cw_outcome o;
 	enum cw_plan_kind kind;
 
 	cw_forget_result(e, t);
+	e->unreadable = false;
 	kind = decide(e, t, (int)regs->orig_rax, args, false, &o);
-	regs->rax = (uint64_t)answer_of(e, t, kind, &o);
+	int64_t ret = answer_of(e, t, kind, &o);
+
+	if (e->unreadable && !t->opened)
+		return false;
+	t->opened = false;
+	regs->rax = (uint64_t)ret;
 	regs->orig_rax = UINT64_MAX;
 	(void)cw_set_regs(e, t, regs);
-	cw_record_call(e, t, (int64_t)regs->rax);
+	cw_record_call(e, t, ret);
+	return true;
 }
 
 /* With the turn, and for a thread that waits. */
@@ -232,7 +251,7 @@ void cw_decide_notified(struct cw_engine *e, const struct seccomp_notif *n)
 
 	e->answering = false;
 	if (e->unreadable && (kind == CW_PLAN_REFUSE || kind == CW_PLAN_PERFORM) && o.delivery.fd < 0) {
-		/* only its tracer can read it, and only at a stop: this signal brings one, and ends there (cw_on_signal) */
+		/* at most its tracer can read it, and only at a stop: this signal brings one, and ends there (cw_on_signal) */
 		t->called = true;
 		(void)syscall(SYS_tgkill, t->proc->pid, t->tid, SIGSTOP);
 	} else {

@@ -218,6 +218,8 @@ int cw_run(const struct cw_run *run, struct cw_result *result)
 	e->listener = e->pad_fd = e->pad_ro = e->result_fd = e->scratch_fd = e->disk_fd = e->ruleset = -1;
 	e->gadget = -1;
 	e->start_ns = cw_now();
+	e->uid = getuid();
+	e->gid = getgid();
 	if (run->timeout_ms)
 		e->deadline_ns = e->start_ns + (uint64_t)run->timeout_ms * 1000000u;
 	pthread_mutexattr_t spin;

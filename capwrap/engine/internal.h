@@ -77,6 +77,8 @@ struct cw_task {
 	int entry;                    /* which stub entry it was sent to */
 	struct user_regs_struct orig; /* registers of the call that is being served */
 	struct cw_delivery delivery;
+	bool anew;    /* in the stub to become readable: its call is still to be made */
+	bool opened;  /* its last call was made anew for that, once */
 	bool gone_on; /* from its stopped call, in one of the ways of resume.c */
 	bool called;  /* a SIGSTOP of ours is on its way to it */
 	bool exec;    /* an exec was planned: */
@@ -148,7 +150,7 @@ struct cw_engine {
 	bool answers; /* `notify` calls wait for the listener; else they stop */
 	uint64_t
 		answering; /* the notification that the listener's thread decides on: ptrace is not at its disposal; 0: none */
-	bool unreadable;      /* and it met memory that only ptrace reads */
+	bool unreadable;      /* memory was met that cannot be read here and now, though it may be there */
 	pthread_mutex_t lock; /* tasks, procs and deliveries, between the engine's thread and the listener's */
 	struct cw_task *tasks[CW_HASH];
 	struct cw_proc *procs[CW_HASH];
@@ -173,7 +175,8 @@ struct cw_engine {
 	bool privileged;
 	bool creds_ever; /* some process of the target changed its credentials */
 	bool creds_adopted;
-	bool shared_fs; /* unshare(CLONE_FS) was denied: umask and current directory are the whole process's */
+	unsigned uid, gid; /* our real ids, while the target's are adopted */
+	bool shared_fs;    /* unshare(CLONE_FS) was denied: umask and current directory are the whole process's */
 	bool umask_set;
 	mode_t umask_was;
 	uint64_t start_ns;
@@ -289,7 +292,7 @@ void cw_supervise(struct cw_engine *e);
 struct seccomp_notif;
 void cw_on_call(struct cw_engine *e, struct cw_task *t); /* at the stop of a call */
 void cw_decide_stopped(struct cw_engine *e, struct cw_task *t, struct user_regs_struct *regs, bool again);
-void cw_decide_interrupted(struct cw_engine *e, struct cw_task *t, struct user_regs_struct *regs);
+bool cw_decide_interrupted(struct cw_engine *e, struct cw_task *t, struct user_regs_struct *regs);
 void cw_decide_notified(struct cw_engine *e, const struct seccomp_notif *n);
 bool cw_waits_for_answer(const struct user_regs_struct *regs);
 void cw_forget_result(struct cw_engine *e, struct cw_task *t);
@@ -303,6 +306,7 @@ void cw_resume_rewrite(struct cw_engine *e, struct cw_task *t, struct user_regs_
 void cw_resume_exec(struct cw_engine *e, struct cw_task *t, struct user_regs_struct *regs);
 void cw_resume_deliver(struct cw_engine *e, struct cw_task *t, struct user_regs_struct *regs, struct cw_delivery *d,
                        const uint64_t *then);
+void cw_resume_readable(struct cw_engine *e, struct cw_task *t, struct user_regs_struct *regs);
 bool cw_set_regs(struct cw_engine *e, struct cw_task *t, struct user_regs_struct *regs);
 void cw_kill_process(struct cw_engine *e, struct cw_task *t, const char *why);
 

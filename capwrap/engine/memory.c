@@ -11,7 +11,7 @@
 #define PAGE 4096u
 
 /* Word by word, by ptrace: to `read`, or from `write`. */
-static int by_words(int tid, uint64_t at, uint8_t *read, const uint8_t *write, size_t n)
+static int by_words(struct cw_engine *e, int tid, uint64_t at, uint8_t *read, const uint8_t *write, size_t n)
 {
 	while (n) {
 		uint64_t base = at & ~UINT64_C(7);
@@ -20,8 +20,10 @@ static int by_words(int tid, uint64_t at, uint8_t *read, const uint8_t *write, s
 		errno = 0;
 		long word = ptrace(PTRACE_PEEKDATA, tid, (void *)base, NULL);
 
-		if (word == -1 && errno)
+		if (word == -1 && errno) {
+			e->unreadable = true; /* not there, or closed to us: the same errno */
 			return -EFAULT;
+		}
 		if (read) {
 			memcpy(read, (uint8_t *)&word + off, take);
 			read += take;
@@ -57,7 +59,7 @@ int cw_mem_read(struct cw_engine *e, int tid, void *dst, uint64_t src, size_t n)
 		return 0;
 	if (got >= 0 || errno == EFAULT || needs_stop(e))
 		return -EFAULT;
-	return by_words(tid, src, dst, NULL, n);
+	return by_words(e, tid, src, dst, NULL, n);
 }
 
 int cw_mem_write(struct cw_engine *e, int tid, uint64_t dst, const void *src, size_t n)
@@ -75,7 +77,7 @@ int cw_mem_write(struct cw_engine *e, int tid, uint64_t dst, const void *src, si
 	/* POKEDATA writes where the target itself may not; the kernel would have refused that with EFAULT. It is reached
 	 * only where process_vm_writev is denied, and gives the target no memory that it could not map writable itself,
 	 * since the pad is a shared mapping of a descriptor opened read-only: even a write through /proc/self/mem ends in EIO. */
-	return by_words(tid, dst, NULL, src, n);
+	return by_words(e, tid, dst, NULL, src, n);
 }
 
 /* A page at a time: a string may end where the next page is not mapped. */

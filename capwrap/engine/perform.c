@@ -34,7 +34,7 @@ static int fd_path(int fd, char path[48])
 /* --- credentials --- */
 
 struct creds {
-	unsigned fsuid, fsgid, umask;
+	unsigned uid, gid, fsuid, fsgid, umask;
 	uint64_t caps;
 	gid_t groups[256];
 	size_t n_groups;
@@ -60,10 +60,12 @@ static bool read_creds(int tid, struct creds *out)
 
 	if (!u || !g || !gr || !c || !m || sscanf(u, "\nUid: %u %u %u %u", ids, ids + 1, ids + 2, ids + 3) != 4)
 		return false;
+	out->uid = ids[0];
 	out->fsuid = ids[3];
 	if (sscanf(g, "\nGid: %u %u %u %u", ids, ids + 1, ids + 2, ids + 3) != 4 ||
 	    sscanf(c, "\nCapEff: %llx", &caps) != 1 || sscanf(m, "\nUmask: %o", &out->umask) != 1)
 		return false;
+	out->gid = ids[0];
 	out->fsgid = ids[3];
 	out->caps = caps;
 	out->n_groups = 0;
@@ -128,6 +130,9 @@ void cw_adopt(struct cw_engine *e, struct cw_task *t, bool umask_needed)
 		/* the raw calls: glibc's setgroups would change every thread */
 		effective(FILE_CAPS | OWN_CAPS);
 		syscall(SYS_setgroups, c->n_groups, c->groups);
+		/* the real ones decide who may read its memory without CAP_SYS_PTRACE (__ptrace_may_access) */
+		syscall(SYS_setresgid, c->gid, -1, -1);
+		syscall(SYS_setresuid, c->uid, -1, -1);
 		setfsgid(c->fsgid);
 		setfsuid(c->fsuid);
 		effective((c->caps & FILE_CAPS) | OWN_CAPS);
@@ -144,6 +149,8 @@ void cw_adopt_end(struct cw_engine *e)
 	if (!e->creds_adopted)
 		return;
 	effective(FILE_CAPS | OWN_CAPS);
+	syscall(SYS_setresuid, e->uid, -1, -1);
+	syscall(SYS_setresgid, e->gid, -1, -1);
 	setfsuid(geteuid());
 	setfsgid(getegid());
 	effective(FILE_CAPS | OWN_CAPS);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -55,7 +56,8 @@ static void go_on(struct cw_engine *e, struct cw_task *t, struct user_regs_struc
 	case WAY_STUB:
 		sound &= regs->orig_rax == UINT64_MAX &&
 		         (regs->rip == CW_STUB_AT(cw_stub_call) || regs->rip == CW_STUB_AT(cw_stub_retry) ||
-		          regs->rip == CW_STUB_AT(cw_stub_done) || regs->rip == CW_STUB_AT(cw_stub_exec));
+		          regs->rip == CW_STUB_AT(cw_stub_done) || regs->rip == CW_STUB_AT(cw_stub_exec) ||
+		          regs->rip == CW_STUB_AT(cw_stub_readable));
 		break;
 	case WAY_DELIVER:
 		sound &= regs->orig_rax == CW_NR_DELIVER && t->pending == CW_DELIVERING;
@@ -157,6 +159,31 @@ void cw_resume_rewrite(struct cw_engine *e, struct cw_task *t, struct user_regs_
 	regs->r10 = a[3];
 	regs->r8 = a[4];
 	regs->r9 = a[5];
+	go_on(e, t, regs, WAY_STUB);
+}
+
+/*
+ * The thread makes its process readable for us, and then its call anew. The memory of a process that changed its ids is
+ * closed to a tracer without CAP_SYS_PTRACE (ptrace_access_vm), until the process itself opens it.
+ */
+void cw_resume_readable(struct cw_engine *e, struct cw_task *t, struct user_regs_struct *regs)
+{
+	uint64_t nr = regs->orig_rax;
+
+	if (!enter_stub(e, t, regs, cw_stub_readable, 0)) {
+		cw_resume_answer(e, t, regs, -ENOMEM);
+		return;
+	}
+	struct cw_frame *f = (void *)(e->pad + (cw_slot_address(t->slot) - CW_PAD_BASE));
+
+	f->nr = nr;
+	f->rip -= 2;
+	t->pending = CW_IN_STUB;
+	t->anew = true;
+	regs->rax = SYS_prctl;
+	regs->orig_rax = UINT64_MAX;
+	regs->rdi = PR_SET_DUMPABLE;
+	regs->rsi = 1;
 	go_on(e, t, regs, WAY_STUB);
 }
 

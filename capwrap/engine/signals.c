@@ -43,6 +43,8 @@ static void take_out(struct cw_engine *e, struct cw_task *t, struct user_regs_st
 	} else if (!cw_in_stub(regs->rip)) {
 		cw_forget_result(e, t);
 		return;
+	} else if (t->anew) {
+		undo = true;
 	} else if (t->pending == CW_DELIVERING && regs->rip >= CW_STUB_AT(cw_stub_deliver) &&
 	           regs->rip < CW_STUB_AT(cw_stub_start)) {
 		undo = regs->rip != CW_STUB_AT(cw_stub_deliver) || rax >= 0;
@@ -113,29 +115,39 @@ static bool is_ignored(int tid, int sig)
 	return !(caught >> (sig - 1) & 1) && (sig == SIGCHLD || sig == SIGURG || sig == SIGWINCH || sig == SIGCONT);
 }
 
+/* Put back on the call that it was about to make, or waits in. */
+static void make_anew(struct cw_engine *e, struct cw_task *t, struct user_regs_struct *regs)
+{
+	regs->rax = regs->orig_rax;
+	regs->rip -= 2;
+	regs->orig_rax = UINT64_MAX;
+	(void)cw_set_regs(e, t, regs);
+}
+
 void cw_on_signal(struct cw_engine *e, struct cw_task *t, int sig)
 {
 	struct user_regs_struct regs;
+	siginfo_t info;
+	/* ours, to have the thread stop (cw_decide_notified): the target never sees it */
+	bool ours = sig == SIGSTOP && t->called && !ptrace(PTRACE_GETSIGINFO, t->tid, NULL, &info) &&
+	            info.si_code == SI_TKILL && info.si_pid == getpid();
 
+	if (ours)
+		t->called = false;
 	if (!ptrace(PTRACE_GETREGS, t->tid, NULL, &regs)) {
 		take_out(e, t, &regs);
-		if (cw_waits_for_answer(&regs))
-			cw_decide_interrupted(e, t, &regs);
-		/* epoll_wait and kin end with EINTR for a signal that natively would not even have woken them (rule 17) */
-		if ((int64_t)regs.orig_rax >= 0 && (int64_t)regs.rax == -EINTR && is_ignored(t->tid, sig)) {
-			regs.rax = regs.orig_rax;
-			regs.rip -= 2;
-			regs.orig_rax = UINT64_MAX;
-			(void)cw_set_regs(e, t, &regs);
+		if (cw_waits_for_answer(&regs) && !cw_decide_interrupted(e, t, &regs)) {
+			if (ours) {
+				t->gone_on = false;
+				t->opened = true;
+				cw_resume_readable(e, t, &regs);
+				return;
+			}
+			make_anew(e, t, &regs);
 		}
+		/* epoll_wait and kin end with EINTR for a signal that natively would not even have woken them (rule 17) */
+		if ((int64_t)regs.orig_rax >= 0 && (int64_t)regs.rax == -EINTR && is_ignored(t->tid, sig))
+			make_anew(e, t, &regs);
 	}
-	siginfo_t info;
-
-	/* ours, to have the thread stop (cw_decide_notified): the target never sees it */
-	if (sig == SIGSTOP && t->called && !ptrace(PTRACE_GETSIGINFO, t->tid, NULL, &info) &&
-	    info.si_code == SI_TKILL && info.si_pid == getpid()) {
-		t->called = false;
-		sig = 0;
-	}
-	cw_resume(t, sig);
+	cw_resume(t, ours ? 0 : sig);
 }

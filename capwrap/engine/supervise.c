@@ -138,7 +138,11 @@ static void on_exec(struct cw_engine *e, struct cw_task *t)
 	t->pending = CW_IDLE;
 	t->launching = false;
 	t->proc->undumpable = false;
+	if (t->proc->creds)
+		cw_adopt(e, t, false);
 	int err = cw_exec_verify(e, t, &plan);
+
+	cw_adopt_end(e);
 
 	if (plan.interp_fd >= 0)
 		close(plan.interp_fd);
@@ -166,7 +170,11 @@ static void on_exec(struct cw_engine *e, struct cw_task *t)
 
 static void on_exec_exit(struct cw_engine *e, struct cw_task *t)
 {
+	if (t->proc->creds)
+		cw_adopt(e, t, false);
 	int err = cw_exec_inject(e, t);
+
+	cw_adopt_end(e);
 
 	t->inject = false;
 	if (err)

@@ -606,7 +606,7 @@ def _rule_prctl(r: _Rules) -> None:
     asm = r.asm
     r.lo(0)
     cases: dict[int, Target] = dict.fromkeys(_PRCTL_PASS, ALLOW)
-    cases |= {3: TRACE, 4: TRACE}  # GET_DUMPABLE, SET_DUMPABLE
+    cases |= {3: TRACE, 4: "prctl.dumpable"}  # GET_DUMPABLE, SET_DUMPABLE
     cases[22] = TRACE  # SET_SECCOMP
     cases |= {35: refuse(errno.EPERM)}  # SET_MM moves the heap and the stack about
     # SET_IO_FLUSHER, GET_IO_FLUSHER: as without CAP_SYS_RESOURCE, which the target never has
@@ -616,6 +616,14 @@ def _rule_prctl(r: _Rules) -> None:
     # taken from it, rule 16 of ARCHITECTURE.md) and other machines' options are as in a kernel without them.
     asm.search(cases, refuse(errno.EINVAL))
     asm.flush()
+    asm.label("prctl.dumpable")
+    # The target's own calls are answered from a book; from the stub's instruction it makes itself readable to the engine.
+    asm.load(IP_HI)
+    asm.jeq(0, None, TRACE)
+    asm.load(IP_LO)
+    asm.jeq(_pad.PAD_STUB_READABLE + 2, None, TRACE)
+    r.equal(1, 1, TRACE)
+    asm.goto(ALLOW)
     asm.label("prctl.vma")
     r.equal(1, 0, refuse(errno.EINVAL))  # PR_SET_VMA_ANON_NAME
     r.untouched(2, 3, refuse(errno.EPERM))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from escape.conftest import variants
-from escape.harness import SOURCES, Arena
+from escape.harness import PATH, SOURCES, Arena, capwrap, run
 
 # An ordinary user cannot be reached from inside: that takes a mount namespace, which the profile denies.
 VARIANTS = [variant for variant in variants() if not variant.startswith("user")]
@@ -51,6 +51,29 @@ def launcher(arena: Arena) -> list[str]:
 def test_a_granted_file_opens_in_a_container(arena: Arena) -> None:
     outcome, _ = arena.attack("escape/paths", "open", "{base}/work/file", options=(), wrap=launcher(arena))
     assert outcome.stdout.endswith(": work\n\n"), str(outcome)
+
+
+@pytest.mark.parametrize("arena", [VARIANTS[0]], indirect=True)
+def test_a_target_that_becomes_another_user_in_a_container_is_served(arena: Arena) -> None:
+    """The supervisor has no CAP_SYS_PTRACE: the memory of a process that changed its ids is closed to it at first."""
+    script = (
+        "id -u; stat -c %U:%a /usr/bin/env; readlink /usr/bin/awk; head -c 4 /usr/bin/env | tail -c 3; echo; "
+        "touch mine && stat -c %u mine; cat /etc/shadow || echo no; echo child | cat"
+    )
+    become = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "sh", "-c", script]
+    outcomes = []
+    for confined in (False, True):
+        arena.build()
+        place = arena.base / "work" / "open"
+        place.mkdir()
+        place.chmod(0o777)
+        front = [capwrap(), "run", "-q", "--"] if confined else []
+        outcomes.append(run([*launcher(arena), *front, *become], cwd=place, env={"PATH": PATH}))
+    native, confined_run = outcomes
+    assert native.returncode == 0, str(native)
+    assert native.stdout.startswith("65534\nroot:755\n"), str(native)
+    assert confined_run.stdout == native.stdout, f"{native}\n{confined_run}"
+    assert confined_run.returncode == 0, str(confined_run)
 
 
 @pytest.mark.parametrize("arena", VARIANTS, indirect=True)
