@@ -17,14 +17,15 @@ from typing import TYPE_CHECKING
 from capwrap._version import VERSION as __version__
 
 if TYPE_CHECKING:
-    from capwrap.policy.model import Grant, Policy
+    from capwrap.policy.items import Grant
+    from capwrap.policy.model import Policy
     from capwrap.policy.rights import Right
     from capwrap.sandbox import Result, Sandbox
 
 __all__ = ["Grant", "Policy", "Result", "Right", "Sandbox", "__version__"]
 
 _HOMES = {
-    "Grant": "capwrap.policy.model",
+    "Grant": "capwrap.policy.items",
     "Policy": "capwrap.policy.model",
     "Result": "capwrap.sandbox",
     "Right": "capwrap.policy.rights",

@@ -130,7 +130,8 @@ def policy_of(values: dict[str, Any]) -> Policy:
     Profiles and files come first, so that the command line decides where only one can hold (--net, --limit).
     """
     from capwrap.policy import options
-    from capwrap.policy.model import ClearEnv, Policy
+    from capwrap.policy.items import ClearEnv
+    from capwrap.policy.model import Policy
 
     taken: dict[str, Any] = {names[0].lstrip("-").replace("-", "_"): None for names, _ in _OPTIONS}
     for name in taken:

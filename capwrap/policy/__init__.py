@@ -3,7 +3,7 @@
 Importing this package is cheap: neither tomllib nor pyelftools nor the seccomp compiler is loaded before something
 needs it.
 
-The value (model.py)
+The value (model.py, and its items, items.py)
     ``Policy()`` permits nothing; ``Policy.profile("workspace")``, ``Policy.load(path, lazy=False)``; each of
     ``.ro(path, virtual=None) .rox() .rw() .rwx() .grant(rights, path, virtual=None) .private(path, rights, sticky=)
     .deny(path_or_glob) .env(name, value=None) .clear_env() .net(mode) .connect(spec) .bind(spec) .limit(name, value)
@@ -36,7 +36,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from capwrap.policy.errors import PolicyError, Where
-from capwrap.policy.model import PROFILES, Policy
+from capwrap.policy.items import PROFILES
+from capwrap.policy.model import Policy
 from capwrap.policy.rights import Right, format_rights, parse_rights, right_names
 
 __all__ = [

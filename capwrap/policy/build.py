@@ -14,7 +14,8 @@ from capwrap.policy.denies import carve
 from capwrap.policy.errors import PolicyError, Where
 from capwrap.policy.flags import prune, settle_flags
 from capwrap.policy.host import MAX_LINKS, Host, Kind, Walk
-from capwrap.policy.model import Grant, Policy, Private, UnixAddress, WorkDir, origin
+from capwrap.policy.items import Grant, Private, UnixAddress, WorkDir, origin
+from capwrap.policy.model import Policy
 from capwrap.policy.namespace import Namespace, Node, NodeFlag, NodeKind, is_beneath, join, relative
 
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty", "ptmx")

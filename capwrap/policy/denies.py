@@ -7,7 +7,7 @@ import re
 from capwrap.policy.errors import PolicyError
 from capwrap.policy.globs import escape_glob, may_match, split_glob, variants
 from capwrap.policy.host import Host
-from capwrap.policy.model import Deny, origin
+from capwrap.policy.items import Deny, origin
 from capwrap.policy.namespace import Namespace, NodeKind, is_beneath, join, relative
 
 _GRANTS = frozenset((NodeKind.DIR, NodeKind.NAME, NodeKind.PRIVATE, NodeKind.PROC, NodeKind.PTS))

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from capwrap.policy._sha256 import sha256
 from capwrap.policy.build import build_namespace
 from capwrap.policy.errors import PolicyError
-from capwrap.policy.model import NET_MODES, VIOLATIONS, Address, Policy
+from capwrap.policy.items import NET_MODES, VIOLATIONS, Address
+from capwrap.policy.model import Policy
 from capwrap.policy.namespace import Namespace, Node, NodeKind
 
 MAGIC = b"CAPWRAP\0"

@@ -1,4 +1,4 @@
-"""The values of command-line options, which policy files use too: text in, items of model.py out.
+"""The values of command-line options, which policy files use too: text in, items of items.py out.
 
 Every function raises PolicyError with a remedy for what it cannot read.
 """
@@ -11,7 +11,7 @@ from typing import Literal
 
 from capwrap.policy.errors import PolicyError
 from capwrap.policy.globs import check_glob, is_glob
-from capwrap.policy.model import (
+from capwrap.policy.items import (
     LIMITS,
     NET_MODES,
     VIOLATIONS,

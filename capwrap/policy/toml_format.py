@@ -1,4 +1,4 @@
-"""Policy files: TOML in, items of model.py out. capwrap-policy(5) describes the format.
+"""Policy files: TOML in, items of items.py out. capwrap-policy(5) describes the format.
 
 The keys are strict: what is not known is an error that points at it, because a rule that is silently ignored is the
 worst that a policy can have.
@@ -15,8 +15,7 @@ from typing import Any, Literal, TypeVar
 from capwrap.policy import options
 from capwrap.policy.errors import PolicyError, Where
 from capwrap.policy.host import check_variables
-from capwrap.policy.locate import Path, line_and_column, locate
-from capwrap.policy.model import (
+from capwrap.policy.items import (
     LIMITS,
     ClearEnv,
     Deny,
@@ -33,6 +32,7 @@ from capwrap.policy.model import (
     profile_item,
     read_policy_file,
 )
+from capwrap.policy.locate import Path, line_and_column, locate
 from capwrap.policy.rights import RWX, SETS, Right, did_you_mean, parse_rights
 
 SETS_KEYS = tuple(SETS)

@@ -331,7 +331,7 @@ def test_the_choices_of_the_command_line_are_those_of_the_policy() -> None:
     import click
 
     from capwrap.cli.run import command
-    from capwrap.policy.model import NET_MODES, PROFILES
+    from capwrap.policy.items import NET_MODES, PROFILES
     from capwrap.sandbox import METHODS
 
     choices = {option.name: option.type.choices for option in command.params if isinstance(option.type, click.Choice)}

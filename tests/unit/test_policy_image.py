@@ -14,7 +14,7 @@ from capwrap.policy import Policy, PolicyError, compile_image
 from capwrap.policy import image as module
 from capwrap.policy._syscalls import TABLE_SHA256
 from capwrap.policy.image import HEADER, NODE, SECTIONS, landlock_scopes, read_image
-from capwrap.policy.model import LIMITS, NET_MODES, VIOLATIONS
+from capwrap.policy.items import LIMITS, NET_MODES, VIOLATIONS
 from capwrap.policy.namespace import NodeFlag, NodeKind
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from capwrap.policy import Policy, PolicyError, Right
-from capwrap.policy.model import PROFILES, EnvRule, Grant, Limits, OnViolation
+from capwrap.policy.items import PROFILES, EnvRule, Grant, OnViolation
+from capwrap.policy.model import Limits
 from capwrap.policy.rights import RO, RWX
 
 

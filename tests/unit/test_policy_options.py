@@ -6,7 +6,7 @@ import pytest
 
 from capwrap.policy import options
 from capwrap.policy.errors import PolicyError
-from capwrap.policy.model import Address, Allow, Deny, EnvRule, Grant, Limit, Net, OnViolation, UnixAddress
+from capwrap.policy.items import Address, Allow, Deny, EnvRule, Grant, Limit, Net, OnViolation, UnixAddress
 from capwrap.policy.rights import RO, RW, Right
 
 

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from capwrap.policy import Policy, PolicyError
+from capwrap.policy.items import EnvRule, Grant, Private, WorkDir
 from capwrap.policy.locate import line_and_column, locate
-from capwrap.policy.model import EnvRule, Grant, Limits, Private, WorkDir
+from capwrap.policy.model import Limits
 from capwrap.policy.rights import RO, RW, RWX, Right
 from capwrap.policy.toml_format import KEYS, parse_policy
 
