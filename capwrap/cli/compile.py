@@ -9,7 +9,7 @@ import click
 
 from capwrap.cli.base import Command, complete_files
 from capwrap.cli.messages import Failure, printable
-from capwrap.cli.policy_options import policy_of, policy_options
+from capwrap.cli.policy_options import given_of, policy_options
 
 
 @click.command("compile", cls=Command, short_help="Write a policy image for capwrap-exec.")
@@ -28,7 +28,7 @@ def command(source: str | None, output: str, **values: Any) -> int:
 
     if source is not None:
         values["policy"] = (source, *values["policy"])
-    image = compile_image(policy_of(values), command=None, cwd=current_directory(), environ=os.environ)
+    image = compile_image(given_of(values).policy(), command=None, cwd=current_directory(), environ=os.environ)
     write_whole(output, image)
     return 0
 

@@ -1,4 +1,4 @@
-"""The options of `run` and `compile` that say what the target may do, and the policy that they make."""
+"""The options of `run` and `compile` that say what the target may do."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from capwrap.cli.base import complete_files
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from capwrap.policy.model import Policy
+    from capwrap.policy.given import Given
 
     Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -124,37 +124,8 @@ def policy_options(function: Decorated) -> Decorated:
     return function
 
 
-def policy_of(values: dict[str, Any]) -> Policy:
-    """Take the options out of a command's keywords and make their policy. Raises PolicyError.
+def given_of(values: dict[str, Any]) -> Given:
+    """Take the options out of a command's keywords. Raises PolicyError for a policy file that cannot be read."""
+    from capwrap.policy.given import NAMES, Given
 
-    Profiles and files come first, so that the command line decides where only one can hold (--net, --limit).
-    """
-    from capwrap.policy import options
-    from capwrap.policy.items import ClearEnv
-    from capwrap.policy.model import Policy
-
-    taken: dict[str, Any] = {names[0].lstrip("-").replace("-", "_"): None for names, _ in _OPTIONS}
-    for name in taken:
-        taken[name] = values.pop(name)
-    policy = Policy()
-    if not (taken["pure"] or taken["profile"] or taken["policy"]):
-        policy = Policy.profile(Policy.DEFAULT_PROFILE)
-    for name in taken["profile"]:
-        policy = policy.merge(Policy.profile(name))
-    for path in taken["policy"]:
-        policy = policy.merge(Policy.load(path, lazy=True))
-    for name in ("ro", "rox", "rw", "rwx"):
-        policy = policy.add(*(options.parse_path_option(text, name) for text in taken[name]))
-    policy = policy.add(*(options.parse_grant_option(text) for text in taken["grant"]))
-    policy = policy.add(*(options.parse_deny_option(text) for text in taken["deny"]))
-    policy = policy.add(*(options.parse_address_option(text, "connect") for text in taken["connect"]))
-    policy = policy.add(*(options.parse_address_option(text, "bind") for text in taken["bind"]))
-    if taken["net"] is not None:
-        policy = policy.add(options.parse_net_option(taken["net"]))
-    if taken["clear_env"]:
-        policy = policy.add(ClearEnv())
-    policy = policy.add(*(options.parse_env_option(text) for text in taken["env"]))
-    policy = policy.add(*(options.parse_limit_option(text) for text in taken["limit"]))
-    if taken["on_violation"] is not None:
-        policy = policy.add(options.parse_violation_option(taken["on_violation"]))
-    return policy.add(*(options.parse_allow_option(text) for text in taken["allow"]))
+    return Given({name: values.pop(name) for name in NAMES})

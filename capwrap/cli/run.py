@@ -9,14 +9,14 @@ import click
 
 from capwrap.cli.base import Command, complete_files
 from capwrap.cli.messages import FAILED, NOT_FOUND, NOT_RUNNABLE, REFUSED, TIMED_OUT, Failure, printable, say
-from capwrap.cli.policy_options import policy_of, policy_options
+from capwrap.cli.policy_options import given_of, policy_options
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from capwrap.engine import Outcome
     from capwrap.observe.recording import Recording
-    from capwrap.policy import Policy
+    from capwrap.policy.given import Given
 
 _LONGEST = (1 << 32) - 1  # ms; struct cw_run has 32 bits
 
@@ -53,12 +53,12 @@ def command(**values: Any) -> int:
     Without --policy, --profile or --pure the policy is workspace: the system's programs and libraries, and the current
     directory read-write-execute.
     """
-    policy = policy_of(values)
-    return run(policy, **values)
+    given = given_of(values)
+    return run(given, **values)
 
 
 def run(
-    policy: Policy,
+    given: Given,
     *,
     argv: Sequence[str],
     chdir: str | None,
@@ -72,13 +72,13 @@ def run(
     quiet: bool,
     verbose: int,
 ) -> int:
-    """Run COMMAND under a policy; the exit status. Where a signal ended COMMAND, it does not return."""
+    """Run COMMAND under the given policy; the exit status. Where a signal ended COMMAND, it does not return."""
     from capwrap import engine as engines
     from capwrap.observe.recording import Recording
 
     timeout_ms = _milliseconds(timeout)
     _check_descriptors(pass_fd)
-    image = _image(policy, argv)
+    image = _image(given, argv)
     engine = engines.load()
     destination = None
     if events is not None:
@@ -109,13 +109,13 @@ def run(
     return status if status is not None else 0
 
 
-def _image(policy: Policy, argv: Sequence[str]) -> bytes:
+def _image(given: Given, argv: Sequence[str]) -> bytes:
     """The policy image for COMMAND. Raises Failure with status 126 where COMMAND is there but cannot be run."""
-    from capwrap.policy import PolicyError, compiled
+    from capwrap.policy.cache import compiled_given
 
     try:
-        return compiled(policy, command=argv, cwd=current_directory(), environ=os.environ)
-    except PolicyError as error:
+        return compiled_given(given, command=argv, cwd=current_directory(), environ=os.environ)
+    except Exception as error:
         from capwrap.elf import ElfError
 
         if isinstance(error.__cause__, ElfError):

@@ -1,7 +1,7 @@
 """Policies: what a target may do, as a value, as a TOML file, and as the image that the engine maps.
 
-Importing this package is cheap: neither tomllib nor pyelftools nor the seccomp compiler is loaded before something
-needs it.
+Importing this package is cheap: the names below are loaded when they are first used, and a launch that finds its image
+in the cache uses none of them.
 
 The value (model.py, and its items, items.py)
     ``Policy()`` permits nothing; ``Policy.profile("workspace")``, ``Policy.load(path, lazy=False)``; each of
@@ -15,9 +15,12 @@ Options (options.py): text of the command line to items, all raising PolicyError
     ``parse_net_option``, ``parse_address_option(text, "connect")``, ``parse_limit_option``, ``parse_allow_option``,
     ``parse_violation_option``, ``split_path``
 
+What a command line gives (given.py): ``Given(options)``, with ``.text()`` and ``.policy()``
+
 Compiling
     ``compiled(policy, command=argv_or_None, cwd=os.getcwd(), environ=os.environ) -> bytes`` (cache.py): the image, from
-    the cache where nothing that it rests on has changed. ``compile_image`` (image.py) is the same without the cache.
+    the cache where nothing that it rests on has changed; ``compiled_given(given, ...)`` for a command line that is not
+    understood before it has to be. ``compile_image`` (image.py) is the same without the cache.
     ``read_image(data) -> Image`` turns one back: ``Image.nodes[n].path`` is the grant that a record's number n means.
     A PolicyError whose ``__cause__`` is a ``capwrap.elf.ElfError`` means that COMMAND was found but cannot be run.
 
@@ -33,12 +36,15 @@ Errors (errors.py): ``PolicyError(message, where=, remedy=)``; ``str()`` is the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from capwrap.policy.errors import PolicyError, Where
-from capwrap.policy.items import PROFILES
-from capwrap.policy.model import Policy
-from capwrap.policy.rights import Right, format_rights, parse_rights, right_names
+if TYPE_CHECKING:
+    from capwrap.policy.cache import compiled
+    from capwrap.policy.errors import PolicyError, Where
+    from capwrap.policy.image import compile_image
+    from capwrap.policy.items import PROFILES
+    from capwrap.policy.model import Policy
+    from capwrap.policy.rights import Right, format_rights, parse_rights, right_names
 
 __all__ = [
     "PROFILES",
@@ -53,16 +59,30 @@ __all__ = [
     "right_names",
 ]
 
+_HOMES = {
+    "PROFILES": "items",
+    "Policy": "model",
+    "PolicyError": "errors",
+    "Right": "rights",
+    "Where": "errors",
+    "compile_image": "image",
+    "compiled": "cache",
+    "format_rights": "rights",
+    "parse_rights": "rights",
+    "right_names": "rights",
+}
 
-def compiled(policy: Policy, *, command: Sequence[str] | None, cwd: str, environ: Mapping[str, str]) -> bytes:
-    """The policy image, from the cache where it can be (capwrap.policy.cache.compiled)."""
-    from capwrap.policy import cache
 
-    return cache.compiled(policy, command=command, cwd=cwd, environ=environ)
+def __getattr__(name: str) -> object:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value: object = getattr(import_module(f"{__name__}.{home}"), name)
+    globals()[name] = value
+    return value
 
 
-def compile_image(policy: Policy, *, command: Sequence[str] | None, cwd: str, environ: Mapping[str, str]) -> bytes:
-    """The policy image, always made anew (capwrap.policy.image.compile_image)."""
-    from capwrap.policy import image
-
-    return image.compile_image(policy, command=command, cwd=cwd, environ=environ)
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

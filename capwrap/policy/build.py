@@ -13,10 +13,11 @@ from capwrap.policy import rights as r
 from capwrap.policy.denies import carve
 from capwrap.policy.errors import PolicyError, Where
 from capwrap.policy.flags import prune, settle_flags
-from capwrap.policy.host import MAX_LINKS, Host, Kind, Walk
+from capwrap.policy.host import MAX_LINKS, Host, Walk
 from capwrap.policy.items import Grant, Private, UnixAddress, WorkDir, origin
 from capwrap.policy.model import Policy
 from capwrap.policy.namespace import Namespace, Node, NodeFlag, NodeKind, is_beneath, join, relative
+from capwrap.policy.observations import Kind
 
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty", "ptmx")
 STD_LINKS = {

@@ -16,10 +16,14 @@ import stat
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 from capwrap.policy._sha256 import sha256
-from capwrap.policy.host import Kind, identity, look
-from capwrap.policy.model import Policy
+from capwrap.policy.observations import Kind, identity, look
+
+if TYPE_CHECKING:
+    from capwrap.policy.given import Given
+    from capwrap.policy.model import Policy
 
 MAGIC = b"CWCACHE1"
 ENTRIES_MAX = 256
@@ -40,22 +44,50 @@ def compiled(
 
     ``directory``: where entries are kept; None: $XDG_CACHE_HOME/capwrap, else ~/.cache/capwrap.
     """
-    place = cache_directory() if directory is None else directory
-    entry = None
-    if place is not None:
-        entry = os.path.join(place, _key(policy, command, cwd).hex() + SUFFIX)
-        image = _load(entry, environ)
-        if image is not None:
-            return image
-    from capwrap.policy.build import build_namespace
-    from capwrap.policy.image import write_image
+    entry = Entry(f"policy {policy.items!r}", command=command, cwd=cwd, environ=environ, directory=directory)
+    return entry.load() or entry.compile(policy)
 
-    space = build_namespace(policy, command=command, cwd=cwd, environ=environ)
-    image = write_image(space)
-    if place is not None and entry is not None and space.host.settled:
-        observed = _observed(space.host.seen, space.host.files, space.host.variables)
-        _store(place, entry, observed, image)
-    return image
+
+def compiled_given(given: Given, *, command: Sequence[str] | None, cwd: str, environ: Mapping[str, str]) -> bytes:
+    """The same for what a command line gives, which is understood only where the cache does not know it."""
+    entry = Entry(f"options {given.text()}", command=command, cwd=cwd, environ=environ)
+    return entry.load() or entry.compile(given.policy())
+
+
+class Entry:
+    """A place in the cache. ``said`` names the policy: the same text must always make the same one."""
+
+    def __init__(
+        self,
+        said: str,
+        *,
+        command: Sequence[str] | None,
+        cwd: str,
+        environ: Mapping[str, str],
+        directory: str | None = None,
+    ) -> None:
+        self._arguments: dict[str, Any] = {"command": command, "cwd": cwd, "environ": environ}
+        self._environ = environ
+        self._directory = cache_directory() if directory is None else directory
+        self._path = None
+        if self._directory is not None:
+            self._path = os.path.join(self._directory, _key(said, command, cwd).hex() + SUFFIX)
+
+    def load(self) -> bytes | None:
+        """The image that is kept here, if it is still what a compile would make."""
+        return None if self._path is None else _load(self._path, self._environ)
+
+    def compile(self, policy: Policy) -> bytes:
+        """The image, made now and kept if it can be. Raises PolicyError."""
+        from capwrap.policy.build import build_namespace
+        from capwrap.policy.image import write_image
+
+        space = build_namespace(policy, **self._arguments)
+        image = write_image(space)
+        host = space.host
+        if self._directory is not None and self._path is not None and host.settled:
+            _store(self._directory, self._path, _observed(host.seen, host.files, host.variables), image)
+        return image
 
 
 def cache_directory() -> str | None:
@@ -69,11 +101,11 @@ def cache_directory() -> str | None:
     return os.path.join(base, "capwrap")
 
 
-def _key(policy: Policy, command: Sequence[str] | None, cwd: str) -> bytes:
+def _key(said: str, command: Sequence[str] | None, cwd: str) -> bytes:
     # Only env(1) makes COMMAND's arguments part of what is run.
     told = tuple(command or ())
     told = told if told and os.path.basename(told[0]) == "env" else told[:1]
-    parts = (repr(policy.items), repr(told), cwd, str(os.geteuid()), os.uname().release, _code_identity())
+    parts = (said, repr(told), cwd, str(os.geteuid()), os.uname().release, _code_identity())
     text = "\0".join(parts).encode("utf-8", "surrogateescape")
     return bytes(sha256(text).digest())
 

@@ -4,27 +4,15 @@ only as long as every one of these observations still holds (cache.py).
 
 from __future__ import annotations
 
-import os
 import re
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum
 
 from capwrap.policy.errors import PolicyError, Where
+from capwrap.policy.observations import Kind, identity, look
 from capwrap.policy.rights import did_you_mean
 
 MAX_LINKS = 40  # as the kernel: path_resolution(7)
-
-
-class Kind(Enum):
-    """What stands at a path, without following a symlink there."""
-
-    DIR = "d"
-    LINK = "l"
-    FILE = "f"
-    ABSENT = "a"
-    UNREADABLE = "e"  # a directory on the way cannot be searched
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,25 +155,3 @@ def check_variables(text: str, where: Where | None = None) -> bool:
             remedy = did_you_mean(name, known) or "policies know HOME, PWD, TMPDIR and XDG_*; `$${` is a literal `${`"
             raise PolicyError(f"unknown variable `{name}`", where=where, remedy=remedy)
     return "${" in text
-
-
-def look(path: str) -> tuple[Kind, str]:
-    """What stands at a path now, without following a symlink there, and the symlink's text."""
-    try:
-        mode = os.lstat(path).st_mode
-        if stat.S_ISLNK(mode):
-            return Kind.LINK, os.readlink(path)
-        return (Kind.DIR if stat.S_ISDIR(mode) else Kind.FILE), ""
-    except (FileNotFoundError, NotADirectoryError):
-        return Kind.ABSENT, ""
-    except OSError:
-        return Kind.UNREADABLE, ""
-
-
-def identity(path: str) -> tuple[int, int, int]:
-    """Size, mtime in ns and inode of what a path leads to; -1 thrice where there is nothing."""
-    try:
-        status = os.stat(path)
-    except OSError:
-        return (-1, -1, -1)
-    return (status.st_size, status.st_mtime_ns, status.st_ino)

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from capwrap.policy.errors import PolicyError, Where
+from capwrap.policy.files import PROFILE_DIR, read_policy_text
 from capwrap.policy.rights import RWX, Right, did_you_mean
 
 PROFILES = ("runtime", "base", "workspace")
-PROFILE_DIR = os.path.join(os.path.dirname(os.path.abspath(__file__)), "profiles")
 
 NetMode: TypeAlias = Literal["none", "loopback", "host"]
 ViolationAction: TypeAlias = Literal["errno", "trap", "stop", "kill"]
@@ -215,15 +215,7 @@ def profile_item(name: str, where: Where | None = None) -> Profile:
 
 def read_policy_file(path: str, where: Where | None = None) -> PolicyFile:
     """The item for a policy file with its text; PolicyError if it cannot be read or is not UTF-8."""
-    full = os.path.abspath(path)
-    try:
-        with open(full, encoding="utf-8", newline="") as file:
-            return PolicyFile(full, file.read(), where)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise PolicyError(f"cannot read the policy {path}: {reason}", where=where) from error
-    except UnicodeDecodeError as error:
-        raise PolicyError(f"the policy {path} is not UTF-8 (byte {error.start})", where=where) from error
+    return PolicyFile(*read_policy_text(path, where), where)
 
 
 def origin(where: Where | None) -> str:
@@ -233,8 +225,3 @@ def origin(where: Where | None) -> str:
     if where.file.startswith(PROFILE_DIR):
         return "profile " + where.file.rpartition("/")[2].removesuffix(".toml")
     return f"{where.file}:{where.line}"
-
-
-def profile_path(name: str) -> str:
-    """Where the TOML file of a built-in profile lies."""
-    return os.path.join(PROFILE_DIR, f"{name}.toml")

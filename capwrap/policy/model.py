@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from capwrap.policy.errors import PolicyError
+from capwrap.policy.files import profile_path
 from capwrap.policy.items import (
     Address,
     Allow,
@@ -32,7 +33,6 @@ from capwrap.policy.items import (
     checked_path,
     checked_virtual,
     profile_item,
-    profile_path,
     read_policy_file,
 )
 from capwrap.policy.rights import RO, ROX, RW, RWX, Right, parse_rights

@@ -11,8 +11,9 @@ from enum import IntEnum, IntFlag
 
 from capwrap.policy.errors import PolicyError
 from capwrap.policy.globs import glob_regex
-from capwrap.policy.host import MAX_LINKS, Host, Kind
+from capwrap.policy.host import MAX_LINKS, Host
 from capwrap.policy.model import Settings
+from capwrap.policy.observations import Kind
 
 __all__ = [
     "RULES",

@@ -11,9 +11,9 @@ import pytest
 from capwrap.policy import Policy, PolicyError, Right
 from capwrap.policy.build import build_namespace
 from capwrap.policy.check import decide, nearest, tree, warnings
-from capwrap.policy.host import Kind
 from capwrap.policy.image import number_nodes
 from capwrap.policy.namespace import Namespace, Node, NodeFlag, NodeKind
+from capwrap.policy.observations import Kind
 from capwrap.policy.rights import DEVICE, RO, ROX, RW, RWX
 
 
