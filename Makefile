@@ -24,7 +24,9 @@ TABLES := $(wildcard rewriters/*.tbl)
 OWN_C := $(filter-out rewriters/generated/% capwrap/engine/_% %.S,$(C_SOURCES) $(C_HEADERS))
 TEST_C := $(wildcard tests/programs/*/*.[ch] tests/fuzz/*.c bench/programs/*.c examples/demo/*.[ch])
 MAN := $(wildcard man/*.[1-8])
+INSTALL_STAMP := $(VENV)/.installed
 BUILD_STAMP := $(VENV)/.built
+PACKAGE := $(wildcard capwrap/*.py capwrap/*/*.py)
 PYTHON_SOURCES = $(wildcard capwrap tests bench rewriters examples setup.py)
 # examples has no Python of its own, and rewriters is no package.
 MYPY_SOURCES = $(wildcard capwrap tests bench rewriters/generate.py setup.py)
@@ -62,8 +64,14 @@ $(VENV)/pyvenv.cfg: | check-tools
 	$(PYTHON) -m venv $(VENV)
 
 # setup.py regenerates nothing: generated files are in the repository, and `make lint` proves them fresh.
-$(BUILD_STAMP): $(VENV)/pyvenv.cfg pyproject.toml $(wildcard setup.py) $(C_SOURCES) $(C_HEADERS) $(TABLES) $(wildcard capwrap/engine/*.py)
+$(INSTALL_STAMP): $(VENV)/pyvenv.cfg pyproject.toml $(wildcard setup.py) $(C_SOURCES) $(C_HEADERS) $(TABLES) capwrap/engine/build.py
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
+	touch $@
+
+# Bytecode, for where PYTHONDONTWRITEBYTECODE is set, as it is in many containers: without it every start compiles
+# what it imports. Python passes over what is older than its source, so an edit needs no build.
+$(BUILD_STAMP): $(INSTALL_STAMP) $(PACKAGE)
+	$(BIN)/python -m compileall -q capwrap
 	touch $@
 
 SOURCES_DIR = $(or $(CAPWRAP_SOURCES),.cache/sources)
