@@ -19,6 +19,7 @@ from capwrap.elf.errors import ElfError
 from capwrap.elf.reader import Elf, FileView, parse_elf, read_elf
 from capwrap.elf.search import Hit, Loaded, Search, absolute, probe
 from capwrap.elf.shebang import BINPRM_BUF_SIZE, DEPTH_MAX, env_command, parse_shebang
+from capwrap.elf.witness import NOBODY, Witness
 
 LAZY = ("libgcc_s.so.1", "libnss_files.so.2", "libnss_dns.so.2")
 """What glibc's libc.so.6 dlopens in ordinary programs: libgcc_s for pthread_cancel, pthread_exit and backtrace
@@ -80,28 +81,36 @@ def command_files(command: Sequence[str], *, environ: Mapping[str, str], cwd: st
     return tuple(file.path for file in classified_files(command, environ=environ, cwd=cwd))
 
 
-def classified_files(command: Sequence[str], *, environ: Mapping[str, str], cwd: str) -> tuple[CommandFile, ...]:
-    """The same, each with what is done with it."""
+def classified_files(
+    command: Sequence[str], *, environ: Mapping[str, str], cwd: str, witness: Witness = NOBODY
+) -> tuple[CommandFile, ...]:
+    """The same, each with what is done with it.
+
+    `witness` is told of all that the answer rests on but `cwd`, the name of COMMAND and the variables that say where to
+    search (PATH, LD_LIBRARY_PATH, LD_PRELOAD).
+    """
     files: dict[str, bool] = {}
     argv = list(command)
     programs: set[str] = set()
     while argv and len(programs) < PROGRAMS_MAX:
-        program = find_command(argv[0], environ=environ, cwd=cwd)
+        program = find_command(argv[0], environ=environ, cwd=cwd, witness=witness)
         if program is None or program in programs:
             break
         programs.add(program)
-        end = _follow_scripts(program, argv, cwd, files)
+        end = _follow_scripts(program, argv, cwd, files, witness)
         if end is None:
             break
         program, argv, elf = end
-        closure = elf_closure(elf, environ=environ, cwd=cwd)
+        closure = elf_closure(elf, environ=environ, cwd=cwd, witness=witness)
         if closure.loader is not None and os.path.isfile(closure.loader):
             files[closure.loader] = True
         for path in closure.paths:
             files.setdefault(path, False)
         if os.path.basename(program) != "env":
             break
-        inner = env_command(argv[1:], environ)
+        inner = env_command(argv[1:], environ, witness)
+        if inner is None or len(inner.command) < len(command):  # the program's name is one of COMMAND's arguments
+            witness.arguments()
         if inner is None:
             break
         argv, environ = list(inner.command), inner.environ
@@ -109,16 +118,18 @@ def classified_files(command: Sequence[str], *, environ: Mapping[str, str], cwd:
     return tuple(CommandFile(path, execute) for path, execute in files.items())
 
 
-def find_command(name: str, *, environ: Mapping[str, str], cwd: str) -> str | None:
+def find_command(name: str, *, environ: Mapping[str, str], cwd: str, witness: Witness = NOBODY) -> str | None:
     """The file that execvp(3) runs for `name`: an executable one, else the first that exists; None: ENOENT."""
     if not name or "\0" in name:
         return None
     if "/" in name:
         path = absolute(name, cwd)
+        witness.content(path)
         return path if _is_file(path) else None
     refused = None
     for element in environ.get("PATH", DEFAULT_PATH).split(":"):
         path = absolute(os.path.join(element, name), cwd)
+        witness.content(path)
         if not _is_file(path):
             continue
         if os.access(path, os.X_OK):
@@ -135,13 +146,14 @@ def _is_file(path: str) -> bool:
 
 
 def _follow_scripts(
-    program: str, argv: list[str], cwd: str, files: dict[str, bool]
+    program: str, argv: list[str], cwd: str, files: dict[str, bool], witness: Witness
 ) -> tuple[str, list[str], Elf] | None:
     """From a program through its `#!` interpreters to the ELF file: its path, the argv that it gets, its headers.
 
     All paths on the way go into `files`. None where execve would fail, or where a file can be executed but not read.
     """
     for _ in range(DEPTH_MAX + 1):
+        witness.content(program)
         if not _is_file(program):
             return None
         files[program] = True
@@ -179,20 +191,21 @@ def closure(path: str, *, environ: Mapping[str, str], cwd: str) -> Closure:
     return elf_closure(elf, environ=environ, cwd=cwd)
 
 
-def elf_closure(elf: Elf, *, environ: Mapping[str, str], cwd: str) -> Closure:
+def elf_closure(elf: Elf, *, environ: Mapping[str, str], cwd: str, witness: Witness = NOBODY) -> Closure:
     """The same of a file that has been read."""
     loader = absolute(elf.interpreter, cwd) if elf.interpreter is not None else None
     if not elf.dynamic or (loader is None and not elf.needed):
         return Closure(loader, ())
-    return Closure(loader, tuple(_Walk(elf, loader, environ, cwd).run()))
+    return Closure(loader, tuple(_Walk(elf, loader, environ, cwd, witness).run()))
 
 
 class _Walk:
     """The breadth-first walk of _dl_map_object_deps() in glibc, which is also musl's."""
 
-    def __init__(self, elf: Elf, loader: str | None, environ: Mapping[str, str], cwd: str) -> None:
+    def __init__(self, elf: Elf, loader: str | None, environ: Mapping[str, str], cwd: str, witness: Witness) -> None:
+        self._witness = witness
         musl = any(name == "libc.so" or name.startswith("libc.musl-") for name in elf.needed)
-        self._search = Search(environ, cwd, loader or (LOADER_MUSL if musl else LOADER_GLIBC))
+        self._search = Search(environ, cwd, loader or (LOADER_MUSL if musl else LOADER_GLIBC), witness)
         # $ORIGIN of the program comes from /proc/self/exe, of a library from the path that it was opened by.
         self._main = Loaded(elf.path, elf, None, os.path.dirname(os.path.realpath(elf.path)), {elf.path}, elf.identity)
         if elf.soname is not None:
@@ -207,6 +220,7 @@ class _Walk:
 
     def _add_loader(self, name: str) -> None:
         """The loader is in memory already: what needs it by name or soname finds it there."""
+        self._witness.content(self._loader)
         hit = probe(self._loader)
         rtld = Loaded(self._loader, hit.elf if hit else None, None, os.path.dirname(self._loader), {name, self._loader})
         if rtld.elf is not None:
@@ -220,6 +234,7 @@ class _Walk:
         for name in re.split("[ :]", self._preload):
             self._need(name, self._main, "LD_PRELOAD, ")
         if not self._search.musl:
+            self._witness.content(PRELOAD_FILE)
             for name in preload_file():
                 self._need(name, self._main, PRELOAD_FILE + ", ")
         self._descend(0)

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from capwrap.elf import ldcache
 from capwrap.elf.errors import ElfError
 from capwrap.elf.reader import DF_1_NODEFLIB, Elf, FileView, parse_elf
+from capwrap.elf.witness import NOBODY, Witness
 
 DEFAULT_DIRS = (
     "/lib/x86_64-linux-gnu",
@@ -74,7 +75,8 @@ class Hit:
 class Search:
     """The library search of one program start. `loader` is its PT_INTERP as looked up."""
 
-    def __init__(self, environ: Mapping[str, str], cwd: str, loader: str) -> None:
+    def __init__(self, environ: Mapping[str, str], cwd: str, loader: str, witness: Witness = NOBODY) -> None:
+        self._witness = witness
         self.cwd = cwd
         self.loader = loader
         self.musl = os.path.basename(loader).startswith("ld-musl-")
@@ -139,7 +141,7 @@ class Search:
                     yield directory, f"RPATH of {link.path}"
             link = link.loader
         if self._system is None:
-            self._system = musl_system_dirs(self.loader)
+            self._system = musl_system_dirs(self.loader, self._witness)
         for directory in self._system:
             yield absolute(directory, self.cwd), "default directory"
 
@@ -166,20 +168,24 @@ class Search:
         if not self.musl:
             # Compiled into each ld.so; Debian's multiarch directory stands for Debian's value.
             multiarch = "lib/x86_64-linux-gnu"
+            self._witness.content("/" + multiarch)
             values |= {"LIB": multiarch if os.path.isdir("/" + multiarch) else "lib64", "PLATFORM": "x86_64"}
         expanded = _TOKEN.sub(lambda m: values.get(m[1] or m[2], m[0]), text)
         return None if self.musl and "$" in expanded.replace(link.origin, "") else expanded
 
     def _in_dir(self, directory: str, name: str, rule: str) -> Hit | None:
-        if not self.musl and os.path.isdir(os.path.join(directory, "glibc-hwcaps")):
-            for level in self._levels():
-                hit = self._open(os.path.join(directory, "glibc-hwcaps", level, name), rule)
+        if not self.musl:
+            better = os.path.join(directory, "glibc-hwcaps")
+            self._witness.content(better)
+            for level in self._levels() if os.path.isdir(better) else ():
+                hit = self._open(os.path.join(better, level, name), rule)
                 if hit is not None:
                     return hit
         return self._open(os.path.join(directory, name), rule)
 
     def _in_cache(self, name: str, nodeflib: bool) -> Hit | None:
         if self._cache is None:
+            self._witness.content(ldcache.PATH)
             self._cache = ldcache.read_cache()
         entries = self._cache.get(name, ())
         if nodeflib:
@@ -199,6 +205,7 @@ class Search:
     def _open(self, path: str, rule: str, *, strict: bool = False) -> Hit | None:
         """The file as the loader meets it. In a search (not `strict`), glibc passes over files for another machine."""
         if path not in self._opened:
+            self._witness.content(path)
             self._opened[path] = probe(path)
         hit = self._opened[path]
         if hit is None:
@@ -226,12 +233,14 @@ def probe(path: str) -> Hit | None:
     return Hit(path, "", elf, problem)
 
 
-def musl_system_dirs(loader: str) -> tuple[str, ...]:
+def musl_system_dirs(loader: str, witness: Witness = NOBODY) -> tuple[str, ...]:
     """The directories of <prefix>/etc/ld-musl-x86_64.path, <prefix> being two levels above the loader; musl's own
     without it."""
     prefix = os.path.dirname(os.path.dirname(loader)).rstrip("/")
+    path = f"{prefix}/etc/ld-musl-x86_64.path"
+    witness.content(path)
     try:
-        with FileView(f"{prefix}/etc/ld-musl-x86_64.path") as view:
+        with FileView(path) as view:
             text = os.fsdecode(view.upto(0, MUSL_PATH_MAX))
     except ElfError:
         return MUSL_DIRS

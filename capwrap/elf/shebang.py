@@ -10,6 +10,8 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from capwrap.elf.witness import NOBODY, Witness
+
 BINPRM_BUF_SIZE = 256
 DEPTH_MAX = 5
 """Scripts that may name each other as interpreter before an ELF file must come. The comment in exec_binprm() says four;
@@ -77,7 +79,7 @@ class EnvCommand:
     chdir: str | None
 
 
-def env_command(args: Sequence[str], environ: Mapping[str, str]) -> EnvCommand | None:
+def env_command(args: Sequence[str], environ: Mapping[str, str], witness: Witness = NOBODY) -> EnvCommand | None:
     """What `env ARGS...` executes; None where it only prints, or would complain."""
     words = list(args)
     changed = dict(environ)
@@ -114,7 +116,7 @@ def env_command(args: Sequence[str], environ: Mapping[str, str]) -> EnvCommand |
                 chdir = value
             elif option == "split-string":
                 splits += 1
-                split = split_string(value, environ)
+                split = split_string(value, environ, witness)
                 if split is None or splits > 16:
                     return None
                 words[:0] = split
@@ -147,7 +149,7 @@ _BLANKS = " \t\n\v\f\r"
 _ESCAPES = {"f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "#": "#", "$": "$", '"': '"', "'": "'", "\\": "\\"}
 
 
-def split_string(text: str, environ: Mapping[str, str]) -> list[str] | None:
+def split_string(text: str, environ: Mapping[str, str], witness: Witness = NOBODY) -> list[str] | None:
     """The words that `env -S TEXT` makes; None where env would refuse the text."""
     words: list[str] = []
     word: str | None = None
@@ -188,6 +190,7 @@ def split_string(text: str, environ: Mapping[str, str]) -> list[str] | None:
             if text[at : at + 1] != "{" or end < 0 or not name.isidentifier():
                 return None
             # An unset variable leaves nothing, not even an empty word.
+            witness.variable(name)
             if name in environ:
                 word = (word or "") + environ[name]
             at = end + 1

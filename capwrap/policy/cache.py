@@ -16,13 +16,14 @@ import stat
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from capwrap.policy._sha256 import sha256
-from capwrap.policy.observations import Kind, identity, look
+from capwrap.policy.observations import Identity, identity, look
 
 if TYPE_CHECKING:
     from capwrap.policy.given import Given
+    from capwrap.policy.host import Host
     from capwrap.policy.model import Policy
 
 MAGIC = b"CWCACHE1"
@@ -66,7 +67,8 @@ class Entry:
         environ: Mapping[str, str],
         directory: str | None = None,
     ) -> None:
-        self._arguments: dict[str, Any] = {"command": command, "cwd": cwd, "environ": environ}
+        self._command = None if command is None else tuple(command)
+        self._cwd = cwd
         self._environ = environ
         self._directory = cache_directory() if directory is None else directory
         self._path = None
@@ -75,18 +77,18 @@ class Entry:
 
     def load(self) -> bytes | None:
         """The image that is kept here, if it is still what a compile would make."""
-        return None if self._path is None else _load(self._path, self._environ)
+        return None if self._path is None else _load(self._path, self._command, self._environ)
 
     def compile(self, policy: Policy) -> bytes:
         """The image, made now and kept if it can be. Raises PolicyError."""
         from capwrap.policy.build import build_namespace
         from capwrap.policy.image import write_image
 
-        space = build_namespace(policy, **self._arguments)
+        space = build_namespace(policy, command=self._command, cwd=self._cwd, environ=self._environ)
         image = write_image(space)
         host = space.host
         if self._directory is not None and self._path is not None and host.settled:
-            _store(self._directory, self._path, _observed(host.seen, host.files, host.variables), image)
+            _store(self._directory, self._path, _observed(host, self._command), image)
         return image
 
 
@@ -102,10 +104,11 @@ def cache_directory() -> str | None:
 
 
 def _key(said: str, command: Sequence[str] | None, cwd: str) -> bytes:
-    # Only env(1) makes COMMAND's arguments part of what is run.
+    # Only env(1) makes COMMAND's arguments part of what is run; where a script leads to it, they are an observation.
     told = tuple(command or ())
     told = told if told and os.path.basename(told[0]) == "env" else told[:1]
-    parts = (said, repr(told), cwd, str(os.geteuid()), os.uname().release, _code_identity())
+    who = (os.geteuid(), os.getegid(), os.getgroups())  # who may read and execute what
+    parts = (said, repr(told), cwd, repr(who), os.uname().release, _code_identity())
     text = "\0".join(parts).encode("utf-8", "surrogateescape")
     return bytes(sha256(text).digest())
 
@@ -118,26 +121,24 @@ def _code_identity() -> str:
     return repr([(path, identity(path)) for path in files])
 
 
-# An entry: MAGIC, sha256 of the rest, u32 length of the observations, observations, image. An observation is a tag and
-# two or four texts, each with a NUL behind it.
+# An entry: MAGIC, sha256 of the rest, u32 length of the observations, observations, image. An observation is three
+# texts: a tag, what was asked for, and the answer; NULs part them.
 
 
-def _observed(
-    seen: Mapping[str, tuple[Kind, str]],
-    files: Mapping[str, tuple[int, int, int]],
-    variables: Mapping[str, str | None],
-) -> bytes:
+def _observed(host: Host, command: Sequence[str] | None) -> bytes:
     texts: list[str] = []
-    for name, value in variables.items():
+    if host.asked_arguments:
+        texts += ("c", "", repr(command))
+    for name, value in host.variables.items():
         texts += ("V", name, "") if value is None else ("v", name, value)
-    for path, (kind, text) in seen.items():
+    for path, (kind, text) in host.seen.items():
         texts += (kind.value, path, text)
-    for path, numbers in files.items():
+    for path, numbers in host.files.items():
         texts += ("s", path, _numbers(numbers))
     return b"\0".join(os.fsencode(text) for text in texts)
 
 
-def _holds(observed: bytes, environ: Mapping[str, str]) -> bool:
+def _holds(observed: bytes, command: Sequence[str] | None, environ: Mapping[str, str]) -> bool:
     texts = os.fsdecode(observed).split("\0")
     if len(texts) % 3:
         return False
@@ -152,6 +153,9 @@ def _holds(observed: bytes, environ: Mapping[str, str]) -> bool:
         elif tag == "V":
             if name in environ:
                 return False
+        elif tag == "c":
+            if repr(command) != value:
+                return False
         else:
             kind, text = look(name)
             if kind.value != tag or text != value:
@@ -159,11 +163,11 @@ def _holds(observed: bytes, environ: Mapping[str, str]) -> bool:
     return True
 
 
-def _numbers(numbers: tuple[int, int, int]) -> str:
-    return f"{numbers[0]} {numbers[1]} {numbers[2]}"
+def _numbers(numbers: Identity) -> str:
+    return " ".join(map(str, numbers))
 
 
-def _load(entry: str, environ: Mapping[str, str]) -> bytes | None:
+def _load(entry: str, command: Sequence[str] | None, environ: Mapping[str, str]) -> bytes | None:
     try:
         fd = os.open(entry, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError:
@@ -181,7 +185,7 @@ def _load(entry: str, environ: Mapping[str, str]) -> bytes | None:
     if data[: len(MAGIC)] != MAGIC or sha256(body).digest() != data[len(MAGIC) : head] or len(body) < 4:
         return None
     length = int.from_bytes(body[:4], "little")
-    if not _holds(body[4 : 4 + length], environ):
+    if not _holds(body[4 : 4 + length], command, environ):
         return None
     if time.time() - status.st_mtime > _TOUCH_AFTER:
         with suppress(OSError):  # somebody else's pruning; the image is read already

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 
@@ -11,8 +10,6 @@ from capwrap.policy.host import Host
 
 #: Variables that say where a program and its libraries are looked for: execvp(3), ld.so(8).
 SEARCH_VARIABLES = ("PATH", "LD_LIBRARY_PATH", "LD_PRELOAD")
-#: Files that say the same.
-SEARCH_FILES = ("/etc/ld.so.cache", "/etc/ld.so.preload")
 
 
 def target_environ(rules: Sequence[tuple[str, str | None]], environ: Mapping[str, str]) -> dict[str, str]:
@@ -36,9 +33,8 @@ def command_files(
     Everything that the search rests on is noted with ``host``. Empty where COMMAND is not found: the launcher reports
     that. Raises PolicyError from ElfError where COMMAND's files cannot be understood.
     """
-    from capwrap.elf.closure import classified_files, elf_closure
+    from capwrap.elf.closure import classified_files
     from capwrap.elf.errors import ElfError
-    from capwrap.elf.reader import read_elf
 
     target = target_environ(rules, environ)
     search = {name: target[name] for name in SEARCH_VARIABLES if name in target}
@@ -48,25 +44,8 @@ def command_files(
     for name in SEARCH_VARIABLES:
         host.variable(name)
     try:
-        files = classified_files(command, environ=target | search, cwd=host.cwd)
-        programs = [elf for file in files if file.execute and (elf := read_elf(file.path)) is not None]
-        host.settled = host.settled and all(
-            library.path is not None
-            for elf in programs
-            for library in elf_closure(elf, environ=target | search, cwd=host.cwd).libraries
-        )
+        files = classified_files(command, environ=target | search, cwd=host.cwd, witness=host)
     except ElfError as error:
         raise PolicyError(f"{error.path}: {error.what}", remedy=error.remedy) from error
-    for path in SEARCH_FILES:
-        host.content(path)
-    for path in (file.path for file in files):
-        host.content(path)
     host.settled = host.settled and bool(files)
-    # A program that comes to lie earlier in PATH would be the one that is started.
-    if "/" not in command[0]:
-        for directory in search.get("PATH", "").split(":"):
-            candidate = host.absolute(os.path.join(directory, command[0]))
-            host.content(candidate)
-            if files and candidate == files[0].path:
-                break
     return tuple(file.path for file in files)

@@ -5,14 +5,18 @@ only as long as every one of these observations still holds (cache.py).
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from capwrap.policy.errors import PolicyError, Where
-from capwrap.policy.observations import Kind, identity, look
+from capwrap.policy.observations import Identity, Kind, identity, look
 from capwrap.policy.rights import did_you_mean
 
 MAX_LINKS = 40  # as the kernel: path_resolution(7)
+TICK_NS = (
+    20_000_000  # the clock of time stamps runs up to one jiffy, 10 ms at most, behind: ktime_get_coarse_real_ts64()
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +41,12 @@ class Host:
             raise PolicyError(f"the current directory `{cwd}` is not an absolute path")
         self.cwd = cwd
         self._environ = environ
+        self._began = time.time_ns()
         self._seen: dict[str, tuple[Kind, str]] = {}
         self.variables: dict[str, str | None] = {}
-        self.files: dict[str, tuple[int, int, int]] = {}
-        #: False where the result rests on something that was looked for and not noted, such as a missing library.
+        self.files: dict[str, Identity] = {}
+        self.asked_arguments = False
+        #: False where the result rests on what is not noted here, or what was noted may not be what was read.
         self.settled = True
 
     @property
@@ -56,9 +62,18 @@ class Host:
         return known
 
     def content(self, path: str) -> None:
-        """Notes that the content of a file, or the names in a directory, had a part in the result."""
-        if path not in self.files:
-            self.files[path] = identity(path)
+        """Notes that the content of a file, or the names in a directory, has a part in the result."""
+        if path in self.files:
+            return
+        *_, changed = self.files[path] = identity(path)
+        # A file that changes while it is being read, or twice between two ticks of the clock that stamps it, has an
+        # identity that tells nothing.
+        if changed > self._began - TICK_NS:
+            self.settled = False
+
+    def arguments(self) -> None:
+        """Notes that COMMAND's arguments have a part in the result."""
+        self.asked_arguments = True
 
     def variable(self, name: str) -> str | None:
         """The value of a variable of the caller, which had a part in the result."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import stat
 from enum import Enum
+from typing import TypeAlias
 
 
 class Kind(Enum):
@@ -33,10 +34,15 @@ def look(path: str) -> tuple[Kind, str]:
         return Kind.UNREADABLE, ""
 
 
-def identity(path: str) -> tuple[int, int, int]:
-    """Size, mtime in ns and inode of what a path leads to; -1 thrice where there is nothing."""
+#: What changes with a file: device, inode, size, time of modification and of change in ns. Nobody can set the last.
+Identity: TypeAlias = tuple[int, int, int, int, int]
+NOWHERE: Identity = (-1, -1, -1, -1, -1)
+
+
+def identity(path: str) -> Identity:
+    """The identity of the file that a path leads to."""
     try:
         status = os.stat(path)
     except OSError:
-        return (-1, -1, -1)
-    return (status.st_size, status.st_mtime_ns, status.st_ino)
+        return NOWHERE
+    return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)

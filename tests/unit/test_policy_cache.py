@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,16 @@ import pytest
 
 from capwrap.policy import Policy, PolicyError, cache, compile_image
 from capwrap.policy.cache import ENTRIES_MAX, cache_directory, compiled
+from capwrap.policy.host import TICK_NS
 
 ROOT = Path(__file__).resolve().parents[2]
+
+
+def wait_a_tick() -> None:
+    """Until what has been written so far is older than what a compile takes for settled."""
+    end = time.time_ns() + 2 * TICK_NS
+    while time.time_ns() < end:
+        time.sleep(TICK_NS / 1e9)
 
 
 class Compiles:
@@ -37,6 +46,7 @@ class Compiles:
         self, policy: Policy, *, command: list[str] | None = None, cwd: str = "/", environ: dict[str, str] | None = None
     ) -> bytes:
         arguments = {"command": command, "cwd": cwd, "environ": environ or {}}
+        wait_a_tick()
         before = self.made
         image = compiled(policy, directory=str(self.directory), **arguments)  # type: ignore[arg-type]
         self.last_was_made = self.made > before
@@ -165,6 +175,148 @@ def test_a_policy_file_s_text_and_that_of_what_it_extends_count(through: Compile
     (top / "p.toml").write_text("ro = []\n")
     through(Policy.load(top / "p.toml", lazy=True))
     assert through.last_was_made
+
+
+def test_a_file_that_keeps_its_size_and_time_is_seen_to_change(through: Compiles, top: Path) -> None:
+    common = top / "common.toml"
+    common.write_text(f'ro = ["{top}/usr"]\n')
+    (top / "p.toml").write_text('extends = ["common.toml"]\n')
+    through(Policy.load(top / "p.toml", lazy=True))
+    before = common.stat()
+    common.write_text(f'rw = ["{top}/usr"]\n')
+    os.utime(common, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert (common.stat().st_size, common.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+    through(Policy.load(top / "p.toml", lazy=True))
+    assert through.last_was_made
+
+
+def test_what_has_just_changed_is_not_kept(through: Compiles, top: Path) -> None:
+    common = top / "common.toml"
+    common.write_text(f'ro = ["{top}/usr"]\n')
+    (top / "p.toml").write_text('extends = ["common.toml"]\n')
+    policy = Policy.load(top / "p.toml", lazy=True)
+    wait_a_tick()
+    arguments: dict[str, Any] = {"command": None, "cwd": "/", "environ": {}, "directory": str(through.directory)}
+    os.utime(common)
+    compiled(policy, **arguments)
+    assert not through.entries()
+    wait_a_tick()
+    compiled(policy, **arguments)
+    assert through.entries()
+
+
+def test_what_changes_while_it_is_compiled_is_not_kept(
+    through: Compiles, top: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from capwrap.policy import toml_format
+
+    common = top / "common.toml"
+    common.write_text(f'ro = ["{top}/usr"]\n')
+    (top / "p.toml").write_text('extends = ["common.toml"]\n')
+    policy = Policy.load(top / "p.toml", lazy=True)
+    original = toml_format.parse_policy
+
+    def changed_behind_its_back(text: str, file: str) -> object:
+        common.write_text(f'ro = ["{top}/other"]\n')
+        return original(text, file)
+
+    wait_a_tick()
+    monkeypatch.setattr(toml_format, "parse_policy", changed_behind_its_back)
+    compiled(policy, command=None, cwd="/", environ={}, directory=str(through.directory))
+    assert not through.entries()
+
+
+@pytest.fixture
+def with_library(top: Path) -> Path:
+    """A directory with `tool`, linked with libone.so, which lies in `second`; an empty `first` is searched before."""
+    for directory in ("first", "second"):
+        (top / directory).mkdir()
+    (top / "one.c").write_text("int one(void) { return 0; }\n")
+    (top / "tool.c").write_text("int one(void);\nint main(void) { return one(); }\n")
+    for command in (
+        ["cc", "-shared", "-fPIC", "-o", "second/libone.so", "one.c"],
+        [
+            "cc",
+            "-o",
+            "tool",
+            "tool.c",
+            "-Lsecond",
+            "-lone",
+            "-Wl,--disable-new-dtags,-rpath,$ORIGIN/first:$ORIGIN/third",
+        ],
+    ):
+        subprocess.run(command, check=True, cwd=top)
+    return top
+
+
+@pytest.mark.parametrize("place", ["first", "third", "second/glibc-hwcaps"])
+def test_a_library_that_comes_to_lie_earlier_is_seen(through: Compiles, with_library: Path, place: str) -> None:
+    arguments: dict[str, Any] = {
+        "command": [str(with_library / "tool")],
+        "environ": {"LD_LIBRARY_PATH": str(with_library / "second")},
+    }
+    policy = Policy.profile("runtime").env("LD_LIBRARY_PATH")
+    through(policy, **arguments)
+    through(policy, **arguments)
+    assert not through.last_was_made
+    (with_library / place).mkdir(exist_ok=True)
+    if place == "second/glibc-hwcaps":
+        (with_library / place / "x86-64-v2").mkdir()
+        (with_library / place / "x86-64-v2/libone.so").symlink_to("../../libone.so")
+    else:
+        (with_library / place / "libone.so").symlink_to("../second/libone.so")
+    through(policy, **arguments)
+    assert through.last_was_made
+
+
+def test_a_library_that_was_missing_is_seen_to_come(through: Compiles, with_library: Path) -> None:
+    library = with_library / "second/libone.so"
+    moved = library.rename(with_library / "libone.so")
+    arguments: dict[str, Any] = {
+        "command": [str(with_library / "tool")],
+        "environ": {"LD_LIBRARY_PATH": str(with_library / "second")},
+    }
+    policy = Policy.profile("runtime").env("LD_LIBRARY_PATH")
+    through(policy, **arguments)
+    through(policy, **arguments)
+    assert not through.last_was_made
+    moved.rename(library)
+    through(policy, **arguments)
+    assert through.last_was_made
+
+
+def test_what_env_runs_for_a_script_is_seen_to_change(through: Compiles, top: Path) -> None:
+    for directory in ("first", "second"):
+        (top / directory).mkdir()
+    script = top / "script"
+    script.write_text("#!/usr/bin/env tool\n")
+    tool = top / "second/tool"
+    tool.write_text("#!/bin/sh\n")
+    for file in (script, tool):
+        file.chmod(0o755)
+    arguments: dict[str, Any] = {"command": [str(script)], "environ": {"PATH": f"{top}/first:{top}/second"}}
+    through(Policy.profile("runtime"), **arguments)
+    through(Policy.profile("runtime"), **arguments)
+    assert not through.last_was_made
+    (top / "first/tool").symlink_to(tool)
+    through(Policy.profile("runtime"), **arguments)
+    assert through.last_was_made
+
+
+def test_variables_and_arguments_that_env_takes_for_a_script_count(through: Compiles, top: Path) -> None:
+    expands, takes = top / "expands", top / "takes"
+    expands.write_text("#!/usr/bin/env -S ${TOOL}\n")
+    takes.write_text("#!/usr/bin/env -u\n")  # the script's path is the variable to unset, its first argument is run
+    for file in (expands, takes):
+        file.chmod(0o755)
+    policy = Policy.profile("runtime").env("TOOL")
+    for tool in ("true", "false", "true"):
+        through(policy, command=[str(expands)], environ={"PATH": "/usr/bin:/bin", "TOOL": tool})
+        assert through.last_was_made
+        through(policy, command=[str(takes), tool], environ={"PATH": "/usr/bin:/bin"})
+        assert through.last_was_made
+    through(policy, command=[str(takes), tool], environ={"PATH": "/usr/bin:/bin"})
+    assert not through.last_was_made
 
 
 def test_a_command_that_is_not_found_is_looked_for_again(through: Compiles, top: Path) -> None:
