@@ -155,12 +155,7 @@ class CEngine:
     """The engine in C, through cffi."""
 
     def __init__(self) -> None:
-        try:
-            module = import_module("capwrap.engine._engine")
-        except ImportError as error:
-            raise EngineError(
-                f"the engine's C module cannot be loaded: {error}; install capwrap with pip, which builds it"
-            ) from error
+        module = _module()
         self._ffi: Any = module.ffi
         self._lib: Any = module.lib
         self._turn = allocate_lock()  # threading's Lock, without importing threading
@@ -254,6 +249,20 @@ class CEngine:
         if self._lib.cw_image_check(self._ffi.from_buffer(image), len(image), message, 1024) == 0:
             return None
         return str(self._ffi.string(message).decode("utf-8", "replace"))
+
+
+def _module() -> Any:
+    try:
+        return import_module("capwrap.engine._engine")
+    except ImportError as error:
+        raise EngineError(
+            f"the engine's C module cannot be loaded: {error}; install capwrap with pip, which builds it"
+        ) from error
+
+
+def landlock_abi() -> int:
+    """The version of Landlock's interface here; 0 where there is none. Raises EngineError without the C module."""
+    return int(_module().lib.cw_landlock_abi())
 
 
 _loaded: Engine | None = None

@@ -98,6 +98,7 @@ struct cw_features {
 };
 
 void cw_probe(struct cw_features *out);
+int cw_landlock_abi(void);
 int cw_image_check(const void *image, size_t size, char *message, size_t message_size);
 
 extern "Python" int capwrap_sink(void *ctx, const void *batch, size_t size);

@@ -77,6 +77,9 @@ struct cw_features {
 
 void cw_probe(struct cw_features *f);
 
+/* The version of Landlock's interface; 0 where it is not there, not enabled at boot or denied by a container. */
+int cw_landlock_abi(void);
+
 /* Checks an image whole. Returns 0, or -1 with the reason in `message`. */
 int cw_image_check(const void *image, size_t size, char *message, size_t message_size);
 

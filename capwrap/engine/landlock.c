@@ -94,8 +94,9 @@ int cw_landlock_make(struct cw_engine *e)
 	e->ruleset = -1;
 	if (abi < 6 && (e->im.h->allow & CW_ALLOW_SCOPED))
 		return cw_failed(e,
-		                 "the policy image leaves signals and abstract sockets to Landlock's scopes, and this "
-		                 "kernel has none (ABI %d; 6 is Linux 6.12). Compile it on this kernel",
+		                 "the policy image leaves signals and abstract sockets to Landlock's scopes, which "
+		                 "are not here (Landlock's ABI is %d; they came with 6, Linux 6.12). Compile it where "
+		                 "it is run",
 		                 abi);
 	if (abi < 1) {
 		if (!(e->run->flags & CW_RUN_BEST_EFFORT))

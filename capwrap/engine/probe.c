@@ -133,16 +133,22 @@ static int status_field(const char *name)
 	return v;
 }
 
+int cw_landlock_abi(void)
+{
+	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+
+	return abi > 0 ? (int)abi : 0;
+}
+
 /* What every run needs to know; the rest of the probes are for doctor. */
 void cw_probe_run(struct cw_features *f)
 {
 	struct rlimit lim = {0, 0};
 	struct seccomp_notif_sizes sizes;
 	uint32_t action = SECCOMP_RET_TRACE;
-	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
 
 	memset(f, 0, sizeof(*f));
-	f->landlock_abi = abi > 0 ? (int)abi : 0;
+	f->landlock_abi = cw_landlock_abi();
 	f->seccomp_trace = !syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action);
 	action = SECCOMP_RET_USER_NOTIF;
 	f->seccomp_user_notif = !syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) &&

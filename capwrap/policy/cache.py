@@ -18,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from capwrap.engine import landlock_abi
 from capwrap.policy._sha256 import sha256
 from capwrap.policy.observations import Identity, identity, look
 
@@ -108,7 +109,7 @@ def _key(said: str, command: Sequence[str] | None, cwd: str) -> bytes:
     told = tuple(command or ())
     told = told if told and os.path.basename(told[0]) == "env" else told[:1]
     who = (os.geteuid(), os.getegid(), os.getgroups())  # who may read and execute what
-    parts = (said, repr(told), cwd, repr(who), os.uname().release, _code_identity())
+    parts = (said, repr(told), cwd, repr(who), str(landlock_abi()), _code_identity())
     text = "\0".join(parts).encode("utf-8", "surrogateescape")
     return bytes(sha256(text).digest())
 

@@ -7,11 +7,11 @@ grant numbers, and the tests.
 from __future__ import annotations
 
 import os
-import re
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from capwrap.engine import landlock_abi
 from capwrap.policy._sha256 import sha256
 from capwrap.policy.build import build_namespace
 from capwrap.policy.errors import PolicyError
@@ -35,6 +35,7 @@ ENV = struct.Struct("<IIII")
 ADDR = struct.Struct("<IHH16s")
 SECTIONS = ("strings", "nodes", "globs", "insns", "relocs", "envs", "addrs")
 _RECORDS = {"nodes": NODE, "globs": GLOB, "insns": INSN, "relocs": RELOC, "envs": ENV, "addrs": ADDR}
+_SCOPES_ABI = 6
 _FAMILIES = {4: 2, 16: 10}  # bytes of the address -> AF_INET, AF_INET6
 
 
@@ -69,13 +70,12 @@ class _Strings:
         return b"".join(self._chunks)
 
 
-def landlock_scopes(release: str) -> bool:
-    """Whether a kernel of this release has Landlock's scopes for signals and abstract sockets (Linux 6.12).
+def landlock_scopes() -> bool:
+    """Whether Landlock's scopes for signals and abstract sockets are here: from ABI 6 on (Linux 6.12).
 
     The program is built for it; the engine refuses an image whose program counts on scopes that are not there.
     """
-    numbers = [int(part) for part in re.findall(r"\d+", release)[:2]]
-    return numbers >= [6, 12]
+    return landlock_abi() >= _SCOPES_ABI
 
 
 def write_image(space: Namespace) -> bytes:
@@ -85,7 +85,7 @@ def write_image(space: Namespace) -> bytes:
 
     settings = space.settings
     net = NET_MODES.index(settings.net)
-    scopes = landlock_scopes(os.uname().release)
+    scopes = landlock_scopes()
     program = seccomp.build(
         net=net,
         allow_ioctls=settings.ioctls,

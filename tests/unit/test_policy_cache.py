@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from capwrap.policy import Policy, PolicyError, cache, compile_image
+from capwrap.policy import Policy, PolicyError, cache, compile_image, image
 from capwrap.policy.cache import ENTRIES_MAX, cache_directory, compiled
 from capwrap.policy.host import TICK_NS
 
@@ -317,6 +317,14 @@ def test_variables_and_arguments_that_env_takes_for_a_script_count(through: Comp
         assert through.last_was_made
     through(policy, command=[str(takes), tool], environ={"PATH": "/usr/bin:/bin"})
     assert not through.last_was_made
+
+
+def test_another_landlock_is_another_image(through: Compiles, top: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for abi in (7, 0):
+        for module in (cache, image):
+            monkeypatch.setattr(module, "landlock_abi", lambda abi=abi: abi)
+        through(Policy().ro(top))
+        assert through.last_was_made
 
 
 def test_a_command_that_is_not_found_is_looked_for_again(through: Compiles, top: Path) -> None:

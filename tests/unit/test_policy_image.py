@@ -90,7 +90,7 @@ def test_settings_come_back() -> None:
     image = read_image(compiled(policy))
     assert image.env == (("LANG", None), ("LC_*", None), ("A", "b=c"))
     assert image.addresses == ((0, 2, 80, b"\x7f\0\0\1"), (1, 10, 0, b"\0" * 15 + b"\1"))
-    scoped = 2 if landlock_scopes(os.uname().release) else 0
+    scoped = 2 if landlock_scopes() else 0
     assert (image.net, image.violation, image.violation_errno, image.allow) == (1, 0, errno.EPERM, 1 | scoped)
     assert image.limits == (None, 1 << 30, None, 3, None)
     assert image.globs == ("/x/*.key", "/x/*.key/**")
@@ -104,6 +104,17 @@ def test_the_program_follows_net_ioctls_and_the_limit_on_processes() -> None:
         for policy in (Policy(), Policy().net("host"), Policy().limit("processes", 1), Policy().allow("ioctl:0x1234"))
     }
     assert len(programs) == 4
+
+
+@pytest.mark.parametrize(("abi", "scoped"), [(0, 0), (1, 0), (5, 0), (6, 2), (7, 2)])
+def test_the_program_counts_on_scopes_where_landlock_has_them(
+    monkeypatch: pytest.MonkeyPatch, abi: int, scoped: int
+) -> None:
+    monkeypatch.setattr(module, "landlock_abi", lambda: abi)
+    image = read_image(compiled(Policy()))
+    assert image.allow == scoped
+    monkeypatch.setattr(module, "landlock_abi", lambda: 6 if scoped == 0 else 0)
+    assert read_image(compiled(Policy())).insns != image.insns
 
 
 def test_the_same_policy_is_the_same_image() -> None:
