@@ -10,6 +10,7 @@ import click
 
 from capwrap.cli.base import Command
 from capwrap.cli.messages import emit, printable
+from capwrap.policy._pad import AUX_COUNT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,13 +43,14 @@ class _Check:
 
 
 _LANDLOCK_STEPS = (
-    (2, "renames and links between directories work", "renames and links between directories fail with EXDEV"),
-    (3, "truncation is held by the kernel too", "truncation is held by the seccomp program alone"),
-    (4, "TCP is held by the kernel too", "TCP is held by the supervisor alone"),
+    # Of 2, renames between directories: the supervisor makes them, whom Landlock does not hold.
+    (3, "truncation is held by the kernel too", "truncation is held by the seccomp program and the supervisor alone"),
+    (4, "TCP is held by the kernel too", "TCP is held by the seccomp program and the supervisor alone"),
+    (5, "ioctl on devices is held by the kernel too", "ioctl on devices is held by the seccomp program alone"),
     (
         6,
-        "signals and abstract sockets stay in the target by the kernel too",
-        "signals and abstract sockets are held by the supervisor alone",
+        "signals to groups of processes, and abstract sockets, work and stay in the target",
+        "signals to groups of processes, and abstract sockets, are refused (Linux 6.12 can keep them in the target)",
     ),
 )
 
@@ -117,11 +119,19 @@ _CHECKS = (
         "modes are changed through /proc/self/fd (Linux 6.6 does without)",
     ),
     _Check(
-        "setxattrat",
-        lambda features: features.setxattrat,
+        "pidfd_getfd",
+        lambda features: features.pidfd_getfd,
         False,
-        "extended attributes are changed on a held descriptor",
-        "extended attributes are changed through /proc/self/fd (Linux 6.13 does without)",
+        "unix sockets by path can be connected to and bound, and sockets can listen",
+        "connect to a unix socket by path is ECONNREFUSED, bind to one EACCES, listen EOPNOTSUPP without --net host; "
+        "allow pidfd_getfd in the container's seccomp profile (docker: --cap-add SYS_PTRACE)",
+    ),
+    _Check(
+        "unshare",
+        lambda features: features.unshare_fs,
+        False,
+        "the supervisor has an umask and a current directory of its own",
+        "bind to a path is EACCES; allow unshare in the container's seccomp profile",
     ),
     _Check(
         "vDSO gadget",
@@ -133,6 +143,9 @@ _CHECKS = (
 )
 
 
+_OF_A_TRACED_CHILD = ("process_vm_readv", "pidfd_getfd")
+
+
 def findings(features: Features) -> list[Finding]:
     """The table, in the order in which it is shown."""
     abi = max(features.landlock_abi, 0)
@@ -142,7 +155,7 @@ def findings(features: Features) -> list[Finding]:
             f"ABI {abi}" if abi else "no",
             abi > 0,
             True,
-            "what is not granted stays closed even if a rewriter has a bug"
+            "what is not granted can be neither opened nor executed, even if a rewriter has a bug"
             if abi
             else "nothing stands behind the rewriters; enable Landlock (lsm=landlock), or run with --best-effort",
         )
@@ -152,6 +165,8 @@ def findings(features: Features) -> list[Finding]:
             ok = abi >= step
             found.append(Finding(f"Landlock ABI {step}", "yes" if ok else "no", ok, False, gives if ok else without))
     for check in _CHECKS:
+        if check.name in _OF_A_TRACED_CHILD and features.ptrace <= 0:
+            continue  # not tried
         value = check.value(features)
         ok = value > 0
         state = "yes" if ok else "no" if value == 0 else f"no ({os.strerror(-value)})"
@@ -164,6 +179,10 @@ def findings(features: Features) -> list[Finding]:
     return found
 
 
+_TABLE = 4096  # CW_FD_TABLE: above this the range of the capabilities does not lie
+_CAPABILITIES = 192 + AUX_COUNT  # CW_MAX_CAPS, and the descriptors of the pad and of deliveries
+
+
 def remarks(features: Features) -> list[str]:
     """What else is worth knowing of this process's place."""
     lines = []
@@ -171,8 +190,12 @@ def remarks(features: Features) -> list[str]:
         lines.append("a seccomp filter is in force already (a container's profile): what it refuses stays refused")
     if os.geteuid() == 0:
         lines.append("run by root: the target keeps the file capabilities only")
-    if features.nofile_hard < 1024:
-        lines.append(f"RLIMIT_NOFILE cannot be raised above {features.nofile_hard}: the target sees less than that")
+    soft, hard = features.nofile_soft, features.nofile_hard
+    if soft <= _TABLE and soft + _CAPABILITIES > hard and not features.cap_sys_resource:
+        lines.append(
+            f"RLIMIT_NOFILE is {soft}, and {hard} at most: the capabilities take up to {_CAPABILITIES} of them, "
+            "so that the target sees less; raise the hard limit before"
+        )
     return lines
 
 
@@ -264,5 +287,11 @@ def render(features: Features, table: list[Finding], coarse: list[str], warnings
     ):
         if texts:
             lines += [title, *(f"  {printable(line)}" for text in texts for line in text.splitlines()), ""]
-    lines.append("`capwrap run` can work here." if works else "`capwrap run` cannot work here.")
+    lacking = [finding.name for finding in table if finding.needed and not finding.ok]
+    if works:
+        lines.append("`capwrap run` can work here.")
+    elif lacking == ["Landlock"]:
+        lines.append("`capwrap run` can work here with --best-effort only.")
+    else:
+        lines.append("`capwrap run` cannot work here.")
     return "\n".join(lines) + "\n"

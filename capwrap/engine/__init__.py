@@ -78,9 +78,11 @@ class Features(NamedTuple):
     memfd_noexec_seal: int = 0
     procmap_query: int = 0
     fchmodat2: int = 0
-    setxattrat: int = 0
+    pidfd_getfd: int = 0
+    unshare_fs: int = 0
     vdso_gadget: int = 0
     cap_sys_ptrace: int = 0
+    cap_sys_resource: int = 0
     no_new_privs: int = 0
     seccomp_filters: int = 0
     nofile_soft: int = 0

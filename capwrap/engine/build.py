@@ -87,9 +87,10 @@ struct cw_features {
     int memfd_noexec_seal;
     int procmap_query;
     int fchmodat2;
-    int setxattrat;
+    int pidfd_getfd;
+    int unshare_fs;
     int vdso_gadget;
-    int cap_sys_ptrace;
+    int cap_sys_ptrace, cap_sys_resource;
     int no_new_privs;
     int seccomp_filters;
     uint64_t nofile_soft, nofile_hard;

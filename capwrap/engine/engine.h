@@ -57,7 +57,7 @@ int cw_signal(int sig);
 struct cw_features {
 	int landlock_abi;       /* 0: none */
 	int seccomp_trace;      /* RET_TRACE available */
-	int seccomp_user_notif; /* with ADDFD_SEND */
+	int seccomp_user_notif; /* a listener of our own, with ADDFD_SEND: 1, else -errno */
 	int ptrace;             /* PTRACE_SEIZE of a child works: 1, else -errno */
 	int yama_scope;         /* -1: no Yama */
 	int process_vm;         /* process_vm_readv of a traced child works: 1, else -errno */
@@ -66,9 +66,10 @@ struct cw_features {
 	int memfd_noexec_seal;  /* 1, else -errno */
 	int procmap_query;      /* 1, else -errno */
 	int fchmodat2;          /* 1, else -errno */
-	int setxattrat;         /* 1, else -errno */
+	int pidfd_getfd;        /* of a traced child: 1, else -errno */
+	int unshare_fs;         /* 1, else -errno */
 	int vdso_gadget;        /* the pad can be mapped without a further stop */
-	int cap_sys_ptrace;
+	int cap_sys_ptrace, cap_sys_resource;
 	int no_new_privs;    /* already set on us */
 	int seccomp_filters; /* already on us */
 	uint64_t nofile_soft, nofile_hard;

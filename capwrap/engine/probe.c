@@ -8,11 +8,14 @@
 #include <linux/landlock.h>
 #include <linux/openat2.h>
 #include <linux/seccomp.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -20,6 +23,10 @@
 #include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#ifndef SECCOMP_ADDFD_FLAG_SEND
+#define SECCOMP_ADDFD_FLAG_SEND (1UL << 1)
+#endif
 
 static int have(long ret)
 {
@@ -94,14 +101,27 @@ static int probe_call(long nr)
 	return errno == ENOSYS ? -ENOSYS : 1;
 }
 
+/* Of a descriptor that the child has from us. */
+static int probe_getfd(int pid, int fd)
+{
+	int pidfd = (int)syscall(SYS_pidfd_open, pid, 0), got = (int)syscall(SYS_pidfd_getfd, pidfd, fd, 0),
+	    ret = have(got);
+
+	if (got >= 0)
+		close(got);
+	if (pidfd >= 0)
+		close(pidfd);
+	return ret;
+}
+
 static void probe_child(struct cw_features *f)
 {
-	int status, word = 42, got = 0;
+	int status, word = 42, got = 0, fd = eventfd(0, EFD_CLOEXEC);
 	int pid = (int)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
 
 	if (pid < 0) {
 		f->ptrace = -errno;
-		return;
+		goto out;
 	}
 	if (!pid)
 		for (;;)
@@ -112,10 +132,53 @@ static void probe_child(struct cw_features *f)
 
 		f->process_vm =
 			process_vm_readv(pid, &to, 1, &from, 1, 0) == (ssize_t)sizeof(got) && got == 42 ? 1 : -errno;
+		f->pidfd_getfd = probe_getfd(pid, fd);
 	}
 	kill(pid, SIGKILL);
 	while (waitpid(pid, &status, __WALL) < 0 && errno == EINTR) {
 	}
+out:
+	if (fd >= 0)
+		close(fd);
+}
+
+static int probe_listener(void)
+{
+	struct sock_filter allow = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+	struct sock_fprog program = {1, &allow};
+	struct seccomp_notif_addfd unasked = {.flags = SECCOMP_ADDFD_FLAG_SEND};
+	int fd = (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &program);
+
+	if (fd < 0)
+		return -errno;
+	/* Nothing waits for an answer: ENOENT, where the flag is known; EINVAL before Linux 5.14. */
+	unasked.srcfd = (uint32_t)fd;
+	return ioctl(fd, SECCOMP_IOCTL_NOTIF_ADDFD, &unasked) && errno != ENOENT ? -errno : 1;
+}
+
+/* What leaves its mark on the process that tries it. */
+static void probe_in_child(struct cw_features *f)
+{
+	int *found = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0), status;
+	int pid;
+
+	if (found == MAP_FAILED) {
+		f->unshare_fs = f->seccomp_user_notif = -errno;
+		return;
+	}
+	found[0] = found[1] = -ECHILD; /* where it dies of the attempt */
+	pid = (int)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+	if (!pid) {
+		found[0] = have(unshare(CLONE_FS));
+		found[1] = prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ? -errno : probe_listener();
+		_exit(0);
+	}
+	while (pid > 0 && waitpid(pid, &status, __WALL) < 0 && errno == EINTR) {
+	}
+	f->unshare_fs = pid < 0 ? -EAGAIN : found[0];
+	if (f->seccomp_user_notif > 0)
+		f->seccomp_user_notif = pid < 0 ? -EAGAIN : found[1];
+	munmap(found, 4096);
 }
 
 static int status_field(const char *name)
@@ -173,10 +236,11 @@ void cw_probe(struct cw_features *f)
 	f->memfd_noexec_seal = probe_noexec_seal();
 	f->procmap_query = probe_procmap();
 	f->fchmodat2 = probe_call(452);
-	f->setxattrat = probe_call(463);
+	probe_in_child(f);
 	memset(d, 0, sizeof(d));
 	(void)syscall(SYS_capget, &h, d);
 	f->cap_sys_ptrace = (int)(d[0].effective >> CAP_SYS_PTRACE & 1);
+	f->cap_sys_resource = (int)(d[0].effective >> CAP_SYS_RESOURCE & 1);
 	f->no_new_privs = status_field("NoNewPrivs");
 	f->seccomp_filters = status_field("Seccomp_filters");
 	if (!uname(&u))

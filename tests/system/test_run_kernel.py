@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from support.compare import Bench
@@ -55,7 +58,34 @@ def test_an_image_that_counts_on_landlock_is_refused_without(each_bench: Bench, 
     assert b"Compile it where it is run" in done.stderr
 
 
+def doctor(bench: Bench) -> dict[str, Any]:
+    """What `capwrap doctor --json` finds, and by `status` how it ended."""
+    done = bench.runner.command(["doctor", "--json"], cwd=bench.work, env=bench.env)
+    document: dict[str, Any] = json.loads(done.stdout)
+    assert done.status == (0 if document["works"] else 1), done.describe()
+    missing = [finding["name"] for finding in document["findings"] if not finding["ok"]]
+    return document | {"missing": missing}
+
+
 def test_doctor_says_that_landlock_is_missing(without_landlock: Bench) -> None:
-    done = without_landlock.runner.command(["doctor"], cwd=without_landlock.work, env=without_landlock.env)
-    assert done.status == 1, done.describe()
-    assert "nothing stands behind the rewriters" in done.text
+    found = doctor(without_landlock)
+    assert (found["works"], found["missing"]) == (False, ["Landlock"])
+
+
+def test_doctor_says_what_a_container_takes_away(each_bench: Bench, programs: Programs) -> None:
+    runner = each_bench.runner
+    wrapper = str(programs("escape/dockerlike"))
+    found = doctor(replace(each_bench, runner=replace(runner, prefix=(*runner.prefix, wrapper))))
+    assert (found["works"], found["missing"]) == (True, ["pidfd_getfd", "unshare"])
+    assert any("a seccomp filter is in force" in remark for remark in found["remarks"])
+
+
+def test_doctor_says_that_another_listener_is_in_the_way(each_bench: Bench) -> None:
+    """As within capwrap itself."""
+    runner = each_bench.runner
+    outer = (*runner.capwrap, "run", "-q", "--pure", "--rox", "/", "--rw", str(each_bench.home), "--env", "*", "--")
+    within = replace(each_bench, runner=replace(runner, capwrap=(*outer, *runner.capwrap)))
+    found = doctor(within)
+    assert not found["works"]
+    assert {"ptrace", "seccomp notification"} <= set(found["missing"])
+    assert found["features"]["seccomp_user_notif"] == -errno.EBUSY

@@ -17,7 +17,7 @@ from capwrap.policy.image import read_image
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from fake_engine import FakeEngine, install
+from fake_engine import FEATURES, FakeEngine, install
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -279,11 +279,49 @@ def test_doctor_fails_where_something_needed_is_missing(
     assert main(["doctor"]) == 1
     out = capfd.readouterr().out
     assert "needed: " in out
-    assert out.endswith("`capwrap run` cannot work here.\n")
+    assert not out.endswith("`capwrap run` can work here.\n")
+
+
+def test_doctor_says_nothing_of_what_could_not_be_tried(capfd: pytest.CaptureFixture[str]) -> None:
+    install(FakeEngine(features=FEATURES._replace(ptrace=-1, process_vm=0, pidfd_getfd=0)))
+    assert main(["doctor"]) == 1
+    out = capfd.readouterr().out
+    assert "process_vm_readv" not in out
+    assert "pidfd_getfd" not in out
+
+
+def test_doctor_says_where_best_effort_helps(capfd: pytest.CaptureFixture[str]) -> None:
+    install(FakeEngine(features=FEATURES._replace(landlock_abi=0)))
+    assert main(["doctor"]) == 1
+    assert capfd.readouterr().out.endswith("`capwrap run` can work here with --best-effort only.\n")
+
+
+@pytest.mark.parametrize("abi", range(1, 7))
+def test_doctor_tells_of_the_steps_of_landlock_that_change_something(
+    capfd: pytest.CaptureFixture[str], abi: int
+) -> None:
+    install(FakeEngine(features=FEATURES._replace(landlock_abi=abi)))
+    assert main(["doctor"]) == 0
+    there, _, missing = capfd.readouterr().out.partition("Missing")
+    for step in (3, 4, 5, 6):
+        assert f"Landlock ABI {step} " in (there if step <= abi else missing)
+    assert "Landlock ABI 2" not in there + missing
 
 
 @pytest.mark.parametrize(
-    "name", ["process_vm", "mseal", "memfd_noexec_seal", "procmap_query", "fchmodat2", "setxattrat"]
+    ("soft", "hard", "raises", "told"),
+    [(1024, 1024, 0, True), (1024, 1024, 1, False), (1024, 4096, 0, False), (8192, 8192, 0, False)],
+)
+def test_doctor_tells_where_the_capabilities_take_from_the_limit(
+    capfd: pytest.CaptureFixture[str], soft: int, hard: int, raises: int, told: bool
+) -> None:
+    install(FakeEngine(features=FEATURES._replace(nofile_soft=soft, nofile_hard=hard, cap_sys_resource=raises)))
+    assert main(["doctor"]) == 0
+    assert ("RLIMIT_NOFILE is 1024" in capfd.readouterr().out) is told
+
+
+@pytest.mark.parametrize(
+    "name", ["process_vm", "mseal", "memfd_noexec_seal", "procmap_query", "fchmodat2", "pidfd_getfd", "unshare_fs"]
 )
 def test_doctor_tells_what_the_absence_of_a_help_means(capfd: pytest.CaptureFixture[str], name: str) -> None:
     fake = FakeEngine()
