@@ -9,15 +9,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { LONGEST = 24 }; /* the simple matcher takes exponential time */
 
-/* Bytes of the character at `s`, which has one. */
+/* Bytes of the character at `s`, which has one. A byte that is no part of UTF-8 (RFC 3629) is a character by itself. */
 static size_t character(const char *s)
 {
-	size_t n = 1;
+	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+	uint8_t first = (uint8_t)*s;
+	size_t n = first < 0xc0 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf8 ? 4 : 1;
+	uint32_t value = n == 1 ? first : first & (0x7fu >> n);
 
-	if ((*s & 0xc0) == 0xc0)
-		while ((s[n] & 0xc0) == 0x80)
-			n++;
-	return n;
+	for (size_t i = 1; i < n; i++) {
+		if ((s[i] & 0xc0) != 0x80)
+			return 1;
+		value = value << 6 | ((uint8_t)s[i] & 0x3f);
+	}
+	return value < least[n] || value > 0x10ffff || (value >= 0xd800 && value < 0xe000) ? 1 : n;
 }
 
 /*
