@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -87,24 +88,47 @@ def run(
 def require(*programs: str) -> None:
     """Fail, naming what to install, where a program that the test needs is missing. Nothing is skipped."""
     for program in programs:
-        if shutil.which(program) is None:
-            package = PACKAGES.get(program, program)
-            pytest.fail(
-                f"{program} is not on this machine: install the package {package} (.ci/run does)", pytrace=False
-            )
+        path_of(program)
+
+
+def path_of(program: str) -> str:
+    """Where a program lies that the test needs: also where an ordinary user's PATH does not lead."""
+    path = shutil.which(program) or shutil.which(program, path="/usr/sbin:/sbin")
+    if path is None:
+        missing(program, PACKAGES.get(program, program))
+    return path
+
+
+def require_file(path: str, package: str) -> str:
+    """The path of a file that the test needs, which a Debian package brings."""
+    if not os.path.exists(path):
+        missing(path, package)
+    return path
+
+
+def missing(what: str, package: str) -> NoReturn:
+    """Fail for something that the test needs and that is not there."""
+    pytest.fail(f"{what} is not on this machine: install the package {package} (.ci/run does)", pytrace=False)
 
 
 PACKAGES = {
     "ar": "binutils",
     "bash": "bash",
     "cc": "gcc",
+    "env": "coreutils",
     "find": "findutils",
     "go": "golang-go",
+    "ld": "binutils",
+    "ldconfig": "libc-bin",
+    "ls": "coreutils",
     "mandoc": "mandoc",
     "musl-gcc": "musl-tools",
     "ninja": "ninja-build",
     "node": "nodejs",
+    "objdump": "binutils",
+    "readelf": "binutils",
     "setpriv": "util-linux",
+    "sh": "dash",
 }
 """The Debian package of a program, where its name differs."""
 

@@ -3,7 +3,6 @@ from __future__ import annotations
 import itertools
 import os
 import re
-import shutil
 import stat
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from elf_writer import DF_1_NODEFLIB, DF_1_PIE, EM_386, EM_AARCH64, ET_EXEC, GLIBC_LOADER, ElfSpec
+from support.run import path_of, require, require_file
 
 from capwrap.elf import ElfError
 from capwrap.elf.closure import DEFAULT_PATH, LAZY, closure, command_files, find_command, preload_file
@@ -97,9 +97,7 @@ def test_a_relative_interpreter_is_looked_up_from_the_current_directory(tmp_path
 
 
 def test_as_many_interpreters_are_followed_as_this_kernel_follows(tmp_path: Path) -> None:
-    previous = shutil.which("true")
-    assert previous is not None
-    end = previous
+    previous = end = path_of("true")
     for depth in range(1, DEPTH_MAX + 3):
         previous = script(tmp_path / f"s{depth}", f"#!{previous}")
         try:
@@ -340,8 +338,7 @@ def test_musl_has_its_own_rules(tmp_path: Path) -> None:
 
 
 def test_a_musl_program_has_the_closure_that_musl_reports(tmp_path: Path) -> None:
-    if shutil.which("musl-gcc") is None:
-        pytest.skip("musl-gcc is not installed")
+    require("musl-gcc")
     (tmp_path / "a.c").write_text("int a(void) { return 0; }\n")
     (tmp_path / "m.c").write_text("int a(void); int main(void) { return a(); }\n")
     for args in (
@@ -375,20 +372,18 @@ def ours(path: str, cwd: str = "/", env: dict[str, str] | None = None) -> dict[s
     return {lib.name: lib.path for lib in libraries if "loaded by libc" not in lib.rule}
 
 
-def program(name: str) -> str | None:
+def program(name: str) -> str:
     if name == "cc1":
-        if shutil.which("gcc") is None:
-            return None
+        require("gcc")
         out = subprocess.run(["gcc", "-print-prog-name=cc1"], capture_output=True, text=True, check=True).stdout.strip()
-        return out if os.path.isabs(out) else None
-    return os.path.realpath(sys.executable) if name == "python" else shutil.which(name)
+        return require_file(out, "gcc")
+    return os.path.realpath(sys.executable) if name == "python" else path_of(name)
 
 
 @pytest.mark.parametrize("name", ["ls", "python", "cc1", "clang", "git", "bash", "ld", "perl", "cmake"])
 def test_a_system_program_has_the_closure_that_its_loader_reports(name: str) -> None:
+    require_file(GLIBC_LOADER, "libc6")
     path = program(name)
-    if path is None or not os.path.exists(GLIBC_LOADER):
-        pytest.skip(f"{name} or {GLIBC_LOADER} is not installed")
     assert ours(path) == {n: p for n, p in ldd(path).items() if p != GLIBC_LOADER}
 
 
@@ -398,8 +393,8 @@ Builder = Callable[..., None]
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """main -> libmid -> libdeep, every combination of RPATH and RUNPATH on the first two, libdeep in two places."""
-    if shutil.which("gcc") is None or not os.path.exists(GLIBC_LOADER):
-        pytest.skip(f"gcc or {GLIBC_LOADER} is not installed")
+    require("gcc")
+    require_file(GLIBC_LOADER, "libc6")
     root = tmp_path_factory.mktemp("built")
     for sub in ("bin", "lib", "other", "lib/sub"):
         (root / sub).mkdir()

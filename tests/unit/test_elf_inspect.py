@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import re
-import shutil
 import struct
 import subprocess
 import sys
@@ -27,6 +26,7 @@ from elf_writer import (
 )
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from support.run import path_of, require, require_file
 
 from capwrap.elf import ElfError, callsites
 from capwrap.elf.callsites import find_call_sites
@@ -67,20 +67,18 @@ def test_the_kind_is_told(tmp_path: Path, spec: ElfSpec, kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "kind"),
+    ("name", "kind", "package"),
     [
-        ("/bin/ls", "pie"),
-        ("/usr/bin/busybox", "static"),
-        ("/sbin/ldconfig", "static-pie"),
-        ("/lib/x86_64-linux-gnu/libc.so.6", "shared object"),
-        (GLIBC_LOADER, "shared object"),
-        ("/usr/bin/ldd", "script"),
+        ("/bin/ls", "pie", "coreutils"),
+        ("/usr/bin/busybox", "static", "busybox-static"),
+        ("/sbin/ldconfig", "static-pie", "libc-bin"),
+        ("/lib/x86_64-linux-gnu/libc.so.6", "shared object", "libc6"),
+        (GLIBC_LOADER, "shared object", "libc6"),
+        ("/usr/bin/ldd", "script", "libc-bin"),
     ],
 )
-def test_the_kind_of_a_system_file_is_told(name: str, kind: str) -> None:
-    if not os.path.exists(name):
-        pytest.skip(f"{name} is not installed")
-    assert inspect(name).kind == kind
+def test_the_kind_of_a_system_file_is_told(name: str, kind: str, package: str) -> None:
+    assert inspect(require_file(name, package)).kind == kind
 
 
 def test_a_32_bit_file_is_reported_as_such(tmp_path: Path) -> None:
@@ -170,9 +168,8 @@ def test_more_code_than_is_searched_is_said(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_no_site_that_objdump_knows_is_missed() -> None:
-    path = next((p for p in ("/lib/x86_64-linux-gnu/libc.so.6", "/usr/lib64/libc.so.6") if os.path.exists(p)), None)
-    if path is None or shutil.which("objdump") is None:
-        pytest.skip("objdump or a libc.so.6 is not installed")
+    require("objdump")
+    path = require_file("/lib/x86_64-linux-gnu/libc.so.6", "libc6")
     out = subprocess.run(["objdump", "-d", "--no-show-raw-insn", path], capture_output=True, text=True, check=True)
     real = len(re.findall(r"^\s+[0-9a-f]+:\s+syscall\b", out.stdout, re.MULTILINE))
     numbered = len(re.findall(r"\bmov\s+\$0x[0-9a-f]+,%(?:eax|rax)\n\s+[0-9a-f]+:\s+syscall\b", out.stdout))
@@ -200,9 +197,8 @@ def test_programs_and_loaders_need_execute_and_libraries_do_not(tmp_path: Path) 
 
 
 def test_the_loader_cache_is_among_the_grants_where_it_was_used() -> None:
-    shell = shutil.which("sh")
-    if shell is None or not os.path.exists("/etc/ld.so.cache"):
-        pytest.skip("no sh or no /etc/ld.so.cache")
+    shell = path_of("sh")
+    require_file("/etc/ld.so.cache", "libc-bin")
     seen = inspect(shell)
     assert Grant("--ro", "/etc/ld.so.cache") in seen.grants
     environ = {"PATH": os.environ["PATH"]}
@@ -276,8 +272,7 @@ def test_many_calls_are_cut_in_the_text_and_not_in_the_json(tmp_path: Path) -> N
 
 
 def test_build_id_and_properties_agree_with_readelf() -> None:
-    if shutil.which("readelf") is None:
-        pytest.skip("readelf is not installed")
+    require("readelf")
     for path in ("/bin/ls", os.path.realpath(sys.executable)):
         out = subprocess.run(["readelf", "-nW", path], capture_output=True, text=True, check=True).stdout
         seen = inspect(path)

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-import os
 import re
-import shutil
 import struct
 import subprocess
 from pathlib import Path
@@ -10,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.run import path_of, require_file
 
 from capwrap.elf.ldcache import CacheEntry, parse_cache, read_cache
 
@@ -90,10 +89,8 @@ def test_no_damage_makes_the_parser_raise(flips: list[tuple[int, int]], length: 
 
 
 def test_it_agrees_with_ldconfig() -> None:
-    ldconfig = shutil.which("ldconfig", path=os.environ.get("PATH", "") + ":/sbin:/usr/sbin")
-    if ldconfig is None or not os.path.exists("/etc/ld.so.cache"):
-        pytest.skip("no ldconfig or no /etc/ld.so.cache")
-    out = subprocess.run([ldconfig, "-p"], capture_output=True, text=True, check=True).stdout
+    require_file("/etc/ld.so.cache", "libc-bin")
+    out = subprocess.run([path_of("ldconfig"), "-p"], capture_output=True, text=True, check=True).stdout
     listed = re.findall(r"^\t(\S+) \(libc6,x86-64[^)]*\) => (\S+)$", out, re.MULTILINE)
     ours = [(name, entry.path) for name, entries in read_cache().items() for entry in entries]
     assert sorted(ours) == sorted(listed)

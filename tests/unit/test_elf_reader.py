@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import struct
 import subprocess
 import sys
@@ -12,6 +11,7 @@ import pytest
 from elf_writer import DF_1_PIE, EM_386, EM_AARCH64, ET_EXEC, GLIBC_LOADER, ElfSpec
 from elftools.elf.dynamic import DynamicSegment
 from elftools.elf.elffile import ELFFile
+from support.run import require
 
 from capwrap.elf import ElfError
 from capwrap.elf.errors import printable
@@ -165,8 +165,7 @@ def test_it_agrees_with_pyelftools(path: str) -> None:
 
 @pytest.mark.parametrize("path", REAL)
 def test_it_agrees_with_readelf(path: str) -> None:
-    if shutil.which("readelf") is None:
-        pytest.skip("readelf is not installed")
+    require("readelf")
     elf = read_elf(path)
     assert elf is not None
     out = subprocess.run(["readelf", "-dlW", path], capture_output=True, text=True, check=True).stdout

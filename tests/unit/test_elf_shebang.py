@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.run import path_of, require
 
 from capwrap.elf.shebang import Shebang, env_command, parse_shebang, split_string
 
@@ -49,8 +49,7 @@ def test_no_line_makes_the_parser_raise(tail: bytes) -> None:
 @pytest.fixture(scope="module")
 def interpreter(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A program with a short name that writes its argv, each element with a NUL behind it."""
-    if shutil.which("gcc") is None:
-        pytest.skip("gcc is not installed")
+    require("gcc")
     directory = tmp_path_factory.mktemp("i")
     source = directory / "i.c"
     source.write_text(
@@ -106,17 +105,12 @@ def test_a_split_string_gives_these_words(text: str, words: list[str] | None) ->
     assert split_string(text, {"X": "1"}) == words
 
 
-ENV = shutil.which("env")
-
-
 @given(st.text(alphabet="ab \t\\_'\"#$c{X}nt", max_size=12))
 @settings(max_examples=150, deadline=None)
 def test_split_strings_agree_with_env(text: str) -> None:
-    if ENV is None:
-        pytest.skip("env is not installed")
     # printf prints the words behind `|` one a line; a leading word keeps options and assignments in TEXT words.
     environ = {"X": "1", "PATH": os.environ["PATH"]}
-    args = [ENV, "-S", "printf '%s\\\\0' | " + text]
+    args = [path_of("env"), "-S", "printf '%s\\\\0' | " + text]
     run = subprocess.run(args, check=False, capture_output=True, text=True, env=environ)
     words = split_string("| " + text, {"X": "1"})
     if "split-string" not in run.stderr and run.returncode == 0:

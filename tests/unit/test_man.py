@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 from importlib import import_module
 from itertools import pairwise
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import click
 import pytest
+from support.run import path_of
 
 from capwrap.cli import COMMANDS, group
 from capwrap.observe import events_file
@@ -73,9 +73,9 @@ def test_there_is_a_page_for_every_command_and_format_and_no_other() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_mandoc_finds_nothing_wrong(page: Path) -> None:
-    mandoc = shutil.which("mandoc")
-    assert mandoc is not None, "mandoc is needed to check the man pages: install the package mandoc"
-    linted = subprocess.run([mandoc, "-T", "lint", "-W", "warning", page], capture_output=True, text=True, check=False)
+    linted = subprocess.run(
+        [path_of("mandoc"), "-T", "lint", "-W", "warning", page], capture_output=True, text=True, check=False
+    )
     assert linted.stdout == ""
     assert linted.returncode == 0
 
