@@ -85,5 +85,7 @@ def test_an_attack_is_held_in_a_container(arena: Arena, attack: tuple[str, ...])
     outcome, _ = arena.attack(f"escape/{family}", name, *args, *standin, options=None, wrap=wrap)
     assert outcome.verdict == "ESCAPED", f"natively the attack shows nothing: {outcome}"
     outcome, changes = arena.attack(f"escape/{family}", name, *args, options=(), wrap=wrap)
-    assert outcome.verdict == "HELD" or outcome.returncode < 0, str(outcome)
+    # To be killed for trying is as good as to be refused where the attack is on capwrap's own mechanism.
+    if not (attack in MECHANISM and outcome.returncode < 0):
+        assert outcome.verdict == "HELD", str(outcome)
     assert not changes, "\n".join([*changes, str(outcome)])

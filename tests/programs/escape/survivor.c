@@ -1,5 +1,5 @@
 /*
- * `survivor FILE [MODE]`: leaves a process behind that appends to FILE until it is killed, and ends (or, with "stay",
+ * `survivor FILE [MODE]`: leaves a process behind that holds FILE open until it is killed, and ends (or, with "stay",
  * waits). Nothing about it is left to the parent: two forks, a session of its own, no inherited descriptors.
  */
 #define _GNU_SOURCE
@@ -32,9 +32,8 @@ int main(int argc, char **argv)
 		close(ready[1]);
 		for (int i = 0; i < 3; i++)
 			close(i);
-		while (write(fd, ".", 1) == 1)
-			usleep(1000);
-		_exit(2);
+		for (;;)
+			pause();
 	}
 	close(ready[1]);
 	waitpid(child, NULL, 0);
