@@ -13,7 +13,7 @@ CC ?= cc
 VENV := .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
-TESTS ?= tests/unit tests/system tests/escape tests/races
+TESTS ?= tests/unit tests/kernel tests/system tests/escape tests/races
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 
@@ -34,7 +34,7 @@ MYPY_SOURCES = $(wildcard capwrap tests bench rewriters/generate.py setup.py)
 .PHONY: help
 help:
 	@echo 'make demo      compile a C program confined, run it confined, see one refusal explained'
-	@echo 'make test      unit, system, escape and race tests (PYTEST_ARGS="-k name" for some of them)'
+	@echo 'make test      unit, kernel, system, escape and race tests (PYTEST_ARGS="-k name" for some of them)'
 	@echo 'make lint      ruff, mypy, gcc and clang without a warning, clang-format, clang-tidy, generated files, man pages'
 	@echo 'make format    bring Python and C into the layout that lint asks for'
 	@echo 'make bench     measure capwrap against native and the peers found here (BENCH_ARGS=--quick)'
