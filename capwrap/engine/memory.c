@@ -1,6 +1,7 @@
 /*
- * The target's memory. process_vm_readv where it works; PTRACE_PEEKDATA for a target that is not dumpable, or where a
- * container denies the call (it always works for an attached tracer). A cached /proc/PID/mem would read nothing after an exec.
+ * The target's memory. process_vm_readv where it works; PTRACE_PEEKDATA where a container denies that call, or where the
+ * target's ids are not ours. Neither reads what is not dumpable unless the tracer had CAP_SYS_PTRACE when it attached
+ * (ptrace_access_vm in kernel/ptrace.c). A cached /proc/PID/mem would read nothing after an exec.
  */
 #include "capwrap/engine/internal.h"
 
