@@ -1,12 +1,20 @@
-"""Signals that arrive while a call is decided, performed or waited for: the program sees what it would see natively."""
+"""A signal does to a confined program what it does natively, and one that is ignored does nothing."""
 
 from __future__ import annotations
 
-from support.compare import Bench
+from support.compare import Bench, copying
 from support.programs import Programs
 
 FILES = {"file": "hello\n", "box/denied": "no\n"}
 SCRIPT = "ln -s file link; mkfifo box/fifo; exec {program} box/fifo"
+
+
+def test_an_ignored_signal_interrupts_nothing(each_bench: Bench, programs: Programs) -> None:
+    pair = each_bench.compare(["./ignored"], setup=copying(programs("system/ignored")))
+    lines = pair.native.text.splitlines()
+    # Natively each call waits until the signal comes that is handled.
+    assert all(line.endswith(": -1 EINTR, 1 handled") for line in lines), pair.native.text
+    assert len(lines) == 30
 
 
 def test_signals_change_nothing_of_calls_that_they_do_not_end(each_bench: Bench, programs: Programs) -> None:

@@ -5,10 +5,8 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/stat.h>
 #include <sys/time.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define ROUNDS 4000
@@ -71,28 +69,6 @@ static void fifo(const char *path)
 	printf("then writing at once: %s\n", fd >= 0 ? "opened" : strerrorname_np(errno));
 }
 
-/* A signal that is ignored, and one whose default is to be ignored, wake nobody. */
-static void ignored(int sig, const char *name)
-{
-	int ep = epoll_create1(0), child;
-	struct epoll_event ev;
-
-	child = fork();
-	if (!child) {
-		for (int i = 0; i < 20; i++) {
-			kill(getppid(), sig);
-			usleep(2000);
-		}
-		_exit(0);
-	}
-	/* longer than the child needs; it ends at the time-out, or with EINTR */
-	int n = epoll_wait(ep, &ev, 1, 300);
-
-	printf("waiting while %s comes: %s\n", name, n == 0 ? "time-out" : strerrorname_np(errno));
-	waitpid(child, NULL, 0);
-	close(ep);
-}
-
 int main(int argc, char **argv)
 {
 	struct sigaction sa = {.sa_handler = on_signal};
@@ -102,8 +78,5 @@ int main(int argc, char **argv)
 	looks();
 	if (argc > 1)
 		fifo(argv[1]);
-	signal(SIGUSR1, SIG_IGN);
-	ignored(SIGUSR1, "an ignored signal");
-	ignored(SIGWINCH, "a signal that is ignored by default");
 	return 0;
 }
