@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import ctypes
+import errno
+import fcntl
+import mmap
 import os
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from capwrap.policy import _pad
 from escape.harness import SOURCES, Arena
+from escape.test_processes import survivor, writers
 
 ATTACKS = [
     "write",
@@ -39,12 +47,71 @@ def test_the_pad_cannot_be_changed_or_replaced(arena: Arena, attack: str) -> Non
     arena.holds("escape/pad", attack, standin=True, dies=True)
 
 
-@pytest.mark.parametrize("attack", ["map-files", "truncate-fds"])
-def test_the_file_behind_the_pad_cannot_be_changed(arena: Arena, attack: str) -> None:
+DOORS = ["by-number", "by-proc-self", "by-thread-self", "by-dev-fd", "by-pid", "by-parent", "by-map-files"]
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_the_file_behind_the_pad_is_out_of_reach(arena: Arena, door: str) -> None:
     # map_files is for CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE.
-    needs_privilege = attack == "map-files" and (arena.who.uid or os.geteuid())
+    needs_privilege = door == "by-map-files" and (arena.who.uid or os.geteuid())
     native = "only root may use /proc/self/map_files" if needs_privilege else None
-    arena.holds("escape/placed", attack, standin=True, native=native, dies=True)
+    arena.holds("escape/seals", door, standin=True, native=native)
+
+
+DEEDS: dict[str, Callable[[int], object]] = {
+    "cut": lambda fd: os.ftruncate(fd, 0),
+    "cut to the hows": lambda fd: os.ftruncate(fd, _pad.PAD_HOW_RO - _pad.PAD_BASE),
+    "grow": lambda fd: os.ftruncate(fd, _pad.PAD_SIZE + mmap.PAGESIZE),
+    "allocate": lambda fd: os.posix_fallocate(fd, _pad.PAD_SIZE, mmap.PAGESIZE),
+    "punch a hole": lambda fd: punch(fd, _pad.PAD_HOW_RO - _pad.PAD_BASE, mmap.PAGESIZE),
+    "write": lambda fd: os.pwrite(fd, bytes(64), _pad.PAD_HOW_RO - _pad.PAD_BASE),
+    "map": lambda fd: mmap.mmap(fd, _pad.PAD_SIZE, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE),
+    "seal": lambda fd: fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_WRITE),
+}
+
+
+def punch(fd: int, offset: int, length: int) -> None:
+    """fallocate(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE)."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.fallocate(fd, 3, ctypes.c_long(offset), ctypes.c_long(length)):
+        raise OSError(ctypes.get_errno(), "fallocate")
+
+
+def do_deeds(fd: int) -> dict[str, int | None]:
+    """The errno of each deed on a memfd as large as the pad; None where it worked, and then the memfd is spoilt."""
+    found: dict[str, int | None] = {}
+    for name, deed in DEEDS.items():
+        try:
+            deed(fd)
+        except OSError as error:
+            found[name] = error.errno
+        else:
+            found[name] = None
+            os.ftruncate(fd, _pad.PAD_SIZE)
+    return found
+
+
+def test_who_reaches_the_file_behind_the_pad_cannot_change_it(arena: Arena) -> None:
+    """The seals are the second line, which the target never comes to see: they are tried from outside, by /proc."""
+    fd = os.memfd_create("standin", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    os.ftruncate(fd, _pad.PAD_SIZE)
+    natively = do_deeds(fd)
+    os.close(fd)
+    assert set(natively.values()) == {None}, natively
+    with survivor(arena, "stay", confined=True) as (_, trail):
+        (pid,) = writers(trail)
+        directory = Path(f"/proc/{pid}/fd")
+        doors = [entry for entry in directory.iterdir() if os.readlink(entry) == "/memfd:capwrap-pad (deleted)"]
+        assert doors, "the target holds no descriptor of the pad"
+        for door in doors:
+            fd = os.open(door, os.O_RDWR | os.O_CLOEXEC)
+            try:
+                before = os.pread(fd, _pad.PAD_SIZE, 0)
+                assert do_deeds(fd) == dict.fromkeys(DEEDS, errno.EPERM)
+                assert len(before) == _pad.PAD_SIZE
+                assert os.pread(fd, _pad.PAD_SIZE, 0) == before
+            finally:
+                os.close(fd)
 
 
 @pytest.mark.parametrize("attack", ["huge", "grow-down"])

@@ -1,4 +1,4 @@
-/* The pad: what the kernel places or grows, and the file behind the mapping. */
+/* The pad: what the kernel places or grows. */
 #include "standin.h"
 
 #include <sys/prctl.h>
@@ -82,40 +82,6 @@ static void do_grow_down(void)
 	judge_pad("MAP_GROWSDOWN");
 }
 
-/* Through the file behind the mapping: reopened, truncated and regrown it would be all zeroes. */
-static void do_map_files(void)
-{
-	char path[64];
-
-	prepare();
-	snprintf(path, sizeof(path), "/proc/self/map_files/%x-%x", CW_PAD_BASE, CW_PAD_BASE + CW_PAD_SIZE);
-	int fd = must(open(path, O_RDWR), path);
-	must(ftruncate(fd, 0), "ftruncate");
-	must(ftruncate(fd, CW_PAD_SIZE), "ftruncate");
-	judge_pad(path);
-}
-
-static void do_truncate_fds(void)
-{
-	prepare();
-	for (int fd = 3; fd < 2304; fd++) {
-		char path[64];
-		struct stat st;
-
-		if (!fstat(fd, &st) && st.st_size == CW_PAD_SIZE && !ftruncate(fd, 0))
-			need(ftruncate(fd, CW_PAD_SIZE), "ftruncate");
-		snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-		int again = open(path, O_RDWR | O_CLOEXEC);
-		if (again >= 0 && !fstat(again, &st) && st.st_size == CW_PAD_SIZE && !ftruncate(again, 0))
-			need(ftruncate(again, CW_PAD_SIZE), "ftruncate");
-		close(again);
-		void *p = mmap(NULL, CW_PAD_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-		if (p != MAP_FAILED)
-			memset((char *)p + (CW_PAD_HOW_RO - CW_PAD_BASE), 0, 64);
-	}
-	judge_pad("its descriptor");
-}
-
 /* Where the CPU can ignore a pointer's top bits, the kernel does so after the program has looked at them. */
 static void do_tagged(void)
 {
@@ -142,8 +108,6 @@ const struct attack attacks[] = {
 	{"vdso", do_vdso},
 	{"huge", do_huge},
 	{"grow-down", do_grow_down},
-	{"map-files", do_map_files},
-	{"truncate-fds", do_truncate_fds},
 	{"tagged", do_tagged},
 	{"shadow-stack", do_shadow_stack},
 	{0},
