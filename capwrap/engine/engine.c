@@ -253,6 +253,8 @@ int cw_run(const struct cw_run *run, struct cw_result *result)
 		if (err) {
 			cw_failed(e, "cannot start the engine's thread: %s", strerror(err));
 		} else {
+			/* beside the engine's thread: listing /tmp is nothing that COMMAND should wait for */
+			cw_scratch_sweep(run);
 			if (e->deadline_ns)
 				keep_deadline(e);
 			pthread_join(thread, NULL);

@@ -239,6 +239,7 @@ int cw_mem_string(struct cw_engine *e, int tid, char *dst, size_t size, uint64_t
 
 /* scratch.c: directories that the launcher makes */
 int cw_scratch_make(struct cw_engine *e);
+void cw_scratch_sweep(const struct cw_run *run); /* removes what runs that were killed left behind */
 void cw_scratch_remove(struct cw_engine *e);
 int cw_scratch_private(struct cw_engine *e, uint32_t node);
 int cw_view_for(struct cw_engine *e, const char *path);              /* index of the view of a virtual path */

@@ -7,130 +7,284 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <ftw.h>
+#include <limits.h>
 #include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
-#include <time.h>
+#include <sys/random.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* In every directory that we make: nothing is swept up that does not hold it. */
-#define MARKER ".made-by-capwrap"
+#define PREFIX "capwrap-"
+#define MARK (S_ISVTX | 0700) /* the mode of what we make: with its name and owner, what a sweep knows it by */
 
-/* A fresh directory beneath `base`, locked for as long as this run lasts: dst is its path without links, *lock the lock. */
-static int make_dir(char *dst, size_t size, const char *base, int *lock)
+/* --- making --- */
+
+static bool locked_in_place(int fd, const char *path)
 {
-	char link[64], real[4096];
-	ssize_t n = -1;
+	struct stat there, held;
 
-	if ((size_t)snprintf(dst, size, "%s/capwrap-XXXXXX", base) >= size || !mkdtemp(dst)) {
-		dst[0] = 0;
-		return -1;
-	}
-	*lock = open(dst, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	if (*lock >= 0 && !flock(*lock, LOCK_EX | LOCK_NB) && !mknodat(*lock, MARKER, S_IFREG | 0400, 0)) {
-		/* where base is a link: paths read back from descriptors have none */
-		snprintf(link, sizeof(link), "/proc/self/fd/%d", *lock);
-		n = readlink(link, real, sizeof(real) - 1);
-	}
-	if (n <= 0 || (size_t)n >= size) {
-		if (*lock >= 0) {
-			(void)unlinkat(*lock, MARKER, 0);
-			close(*lock);
-			*lock = -1;
-		}
-		(void)rmdir(dst);
-		dst[0] = 0;
-		return -1;
-	}
-	memcpy(dst, real, (size_t)n);
-	dst[n] = 0;
-	return 0;
+	return !flock(fd, LOCK_EX | LOCK_NB) && !fstat(fd, &held) && !lstat(path, &there) &&
+	       there.st_ino == held.st_ino && there.st_dev == held.st_dev;
 }
 
-static const char *temporary(struct cw_engine *e)
+/*
+ * A fresh directory beneath `base`, locked for as long as this run lasts: dst is its path without links, *lock the lock.
+ * A sweep of another run may take one that is not locked yet: then it is made anew under another name.
+ */
+static int make_dir(char *dst, size_t size, const char *base, int *lock)
 {
-	for (const char *const *v = e->run->envp; v && *v; v++)
+	static const char digits[] = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+	char real[PATH_MAX];
+
+	dst[0] = 0;
+	if (!realpath(base, real))
+		return -1;
+	for (int tries = 0; tries < 100; tries++) {
+		char name[7] = {0};
+		uint8_t random[6];
+
+		if (getrandom(random, sizeof(random), GRND_NONBLOCK) != (ssize_t)sizeof(random))
+			break;
+		for (size_t i = 0; i < sizeof(random); i++)
+			name[i] = digits[random[i] % (sizeof(digits) - 1)];
+		if ((size_t)snprintf(dst, size, "%s/" PREFIX "%s", real, name) >= size)
+			break;
+		if (mkdir(dst, MARK)) {
+			if (errno == EEXIST)
+				continue;
+			break;
+		}
+		int fd = open(dst, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+
+		if (fd >= 0 && locked_in_place(fd, dst)) {
+			*lock = fd;
+			return 0;
+		}
+		if (fd >= 0)
+			close(fd);
+		(void)rmdir(dst);
+	}
+	dst[0] = 0;
+	return -1;
+}
+
+static const char *temporary(const struct cw_run *run)
+{
+	for (const char *const *v = run->envp; v && *v; v++)
 		if (!strncmp(*v, "TMPDIR=/", 8) && strlen(*v) < 80)
 			return *v + 7;
 	return NULL;
 }
 
+#define MEMORY "/dev/shm"
+#define BASES 4
+
+static void bases(const struct cw_run *run, const char *all[BASES])
+{
+	all[0] = MEMORY;
+	all[1] = temporary(run);
+	all[2] = "/tmp";
+	all[3] = "/var/tmp";
+}
+
 /* Views are small, and made and removed with every run: in memory where there is a /dev/shm. */
 int cw_scratch_make(struct cw_engine *e)
 {
-	const char *bases[] = {"/dev/shm", temporary(e), "/tmp", "/var/tmp"};
+	const char *all[BASES];
 
-	for (size_t i = 0; i < 4 && !e->scratch[0]; i++)
-		if (bases[i])
-			(void)make_dir(e->scratch, sizeof(e->scratch), bases[i], &e->scratch_fd);
+	bases(e->run, all);
+	for (size_t i = 0; i < BASES && !e->scratch[0]; i++)
+		if (all[i])
+			(void)make_dir(e->scratch, sizeof(e->scratch), all[i], &e->scratch_fd);
 	if (!e->scratch[0])
-		return cw_failed(e, "cannot make a directory for this run in /dev/shm, $TMPDIR, /tmp or /var/tmp: %s",
+		return cw_failed(e, "cannot make a directory for this run in " MEMORY ", $TMPDIR, /tmp or /var/tmp: %s",
 		                 strerror(errno));
 	return 0;
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+/* The private directories proper may grow: on a disk, if there is one. */
+static int on_disk(struct cw_engine *e)
 {
-	(void)st;
-	(void)ftw;
-	if (type == FTW_DNR)
-		(void)chmod(path, 0700);
-	(void)remove(path);
-	return 0;
+	const char *all[BASES];
+
+	bases(e->run, all);
+	for (size_t i = 1; i < BASES && !e->disk[0]; i++)
+		if (all[i])
+			(void)make_dir(e->disk, sizeof(e->disk), all[i], &e->disk_fd);
+	return e->disk[0] ? e->disk_fd : e->scratch_fd;
 }
 
-static int open_up(const char *path, const struct stat *st, int type, struct FTW *ftw)
+int cw_scratch_private(struct cw_engine *e, uint32_t node)
 {
-	(void)ftw;
-	if ((type == FTW_D || type == FTW_DNR) && (st->st_mode & 0700) != 0700)
-		(void)chmod(path, 0700);
-	return 0;
+	const struct cw_node *n = &e->im.nodes[node];
+	int dir = n->flags & CW_NODE_SHM ? e->scratch_fd : on_disk(e);
+	char name[16];
+
+	snprintf(name, sizeof(name), "p%u", node);
+	if (asprintf(&e->node_real[node], "%s/%s", dir == e->disk_fd ? e->disk : e->scratch, name) < 0) {
+		e->node_real[node] = NULL;
+		return cw_failed(e, "out of memory");
+	}
+	if (mkdirat(dir, name, 0700) || (n->flags & CW_NODE_STICKY && fchmodat(dir, name, 01777, 0)))
+		return cw_failed(e, "cannot make the private directory %s: %s", e->node_real[node], strerror(errno));
+	e->node_fd[node] = openat(dir, name, O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	return e->node_fd[node] < 0
+	               ? cw_failed(e, "cannot open the private directory %s: %s", e->node_real[node], strerror(errno))
+	               : 0;
 }
 
-static void remove_tree(const char *path)
+/* --- removing --- */
+
+/* A directory that its owner made unreadable is opened up first; never through a link, never to another file system. */
+static int enter(int dir, const char *name)
 {
-	if (!path[0])
-		return;
-	/* a directory that its owner made unreadable is opened up first; never through links, never to another file system */
-	(void)nftw(path, open_up, 32, FTW_PHYS | FTW_MOUNT);
-	(void)nftw(path, remove_one, 32, FTW_PHYS | FTW_MOUNT | FTW_DEPTH);
+	struct open_how how = {.flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC,
+	                       .resolve = RESOLVE_BENEATH | RESOLVE_NO_XDEV};
+	int fd = (int)syscall(SYS_openat2, dir, name, &how, sizeof(how));
+
+	if (fd < 0 && errno == EACCES && !fchmodat(dir, name, 0700, 0))
+		fd = (int)syscall(SYS_openat2, dir, name, &how, sizeof(how));
+	if (fd >= 0)
+		(void)fchmod(fd, 0700);
+	return fd;
 }
 
-/* What a run that was killed left behind: nobody holds its lock any more. Young ones may be about to take theirs. */
-static void sweep(const char *ours)
+struct entry {
+	uint64_t ino, next;
+	unsigned short size;
+	unsigned char type;
+	char name[];
+};
+
+/*
+ * One pass over the entries of `dir`: removes what can be removed at once, and stops at a directory that is not empty.
+ * Its descriptor, or -1. The buffer is read whole before anything is taken from it, so removing disturbs no reading.
+ */
+static int remove_entries(int dir, bool *removed)
 {
-	char base[128];
-	struct stat st;
+	_Alignas(struct entry) char buffer[8192];
+	long n;
+
+	while ((n = syscall(SYS_getdents64, dir, buffer, sizeof(buffer))) > 0) {
+		const struct entry *d;
+
+		for (long at = 0; at < n; at += d->size) {
+			d = (const void *)(buffer + at);
+			if (!strcmp(d->name, ".") || !strcmp(d->name, ".."))
+				continue;
+			if (!unlinkat(dir, d->name, d->type == DT_DIR ? AT_REMOVEDIR : 0) ||
+			    (errno == EISDIR && !unlinkat(dir, d->name, AT_REMOVEDIR))) {
+				*removed = true;
+				continue;
+			}
+			int below = errno == ENOTEMPTY || errno == EEXIST ? enter(dir, d->name) : -1;
+
+			if (below >= 0)
+				return below;
+		}
+	}
+	return -1;
+}
+
+/*
+ * However deep, with two descriptors: down into what is not empty, and up again by "..", since nobody who could move it
+ * is left. A pass that removes nothing ends it, so that what cannot be removed is no endless loop.
+ */
+static void empty(int root)
+{
+	int dir = root, depth = 0;
+
+	for (;;) {
+		bool removed = false;
+		int next = remove_entries(dir, &removed);
+
+		if (next >= 0)
+			depth++;
+		else if (!depth || !removed)
+			break;
+		else {
+			next = openat(dir, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+			depth--;
+		}
+		if (dir != root)
+			close(dir);
+		dir = next;
+		if (dir < 0)
+			return;
+	}
+	if (dir != root)
+		close(dir);
+}
+
+/* Whether a directory holds nothing but what we make in one. */
+static bool only_ours(int dir)
+{
+	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
 	const struct dirent *entry;
-	const char *slash = strrchr(ours, '/');
-	DIR *d;
+	bool ours = d != NULL;
 
-	if (!slash || slash == ours)
-		return;
-	snprintf(base, sizeof(base), "%.*s", (int)(slash - ours), ours);
-	d = opendir(base);
+	while (ours && (entry = readdir(d))) {
+		const char *name = entry->d_name;
+
+		ours = !strcmp(name, ".") || !strcmp(name, "..") ||
+		       ((name[0] == 'p' || name[0] == 'v') && name[1] &&
+		        strspn(name + 1, "0123456789") == strlen(name + 1));
+	}
+	if (d)
+		closedir(d);
+	else if (fd >= 0)
+		close(fd);
+	return ours;
+}
+
+/* What runs that were killed left behind: nobody holds its lock any more. */
+static void sweep(const char *base)
+{
+	DIR *d = opendir(base);
+	const struct dirent *entry;
+
 	while (d && (entry = readdir(d))) {
-		char path[400];
+		struct stat st;
 
-		if (strncmp(entry->d_name, "capwrap-", 8) != 0 || strlen(entry->d_name) != 14)
+		if (strncmp(entry->d_name, PREFIX, strlen(PREFIX)) != 0 || strlen(entry->d_name) != strlen(PREFIX) + 6)
 			continue;
-		snprintf(path, sizeof(path), "%s/%s", base, entry->d_name);
-		int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+		int fd = openat(dirfd(d), entry->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 
 		if (fd < 0)
 			continue;
-		if (!fstat(fd, &st) && st.st_uid == geteuid() && st.st_ctime < time(NULL) - 60 &&
-		    !fstatat(fd, MARKER, &st, AT_SYMLINK_NOFOLLOW) && !flock(fd, LOCK_EX | LOCK_NB))
-			remove_tree(path);
+		if (!fstat(fd, &st) && st.st_uid == geteuid() && (st.st_mode & 07777) == MARK &&
+		    !flock(fd, LOCK_EX | LOCK_NB) && only_ours(fd)) {
+			empty(fd);
+			(void)unlinkat(dirfd(d), entry->d_name, AT_REMOVEDIR);
+		}
 		close(fd);
 	}
 	if (d)
 		closedir(d);
+}
+
+void cw_scratch_sweep(const struct cw_run *run)
+{
+	const char *all[BASES];
+
+	bases(run, all);
+	for (size_t i = 0; i < BASES; i++)
+		if (all[i])
+			sweep(all[i]);
+}
+
+static void remove_dir(const char *path, int fd)
+{
+	if (fd < 0)
+		return;
+	empty(fd);
+	(void)rmdir(path);
+	close(fd);
 }
 
 void cw_scratch_remove(struct cw_engine *e)
@@ -141,44 +295,11 @@ void cw_scratch_remove(struct cw_engine *e)
 			close(e->views[i].fd);
 	}
 	free(e->views);
-	remove_tree(e->scratch);
-	remove_tree(e->disk);
-	sweep(e->scratch);
-	sweep(e->disk);
-	if (e->scratch_fd >= 0)
-		close(e->scratch_fd);
-	if (e->disk_fd >= 0)
-		close(e->disk_fd);
+	remove_dir(e->scratch, e->scratch_fd);
+	remove_dir(e->disk, e->disk_fd);
 }
 
-/* The private directories proper may grow: on a disk, if there is one. */
-static const char *disk(struct cw_engine *e)
-{
-	const char *bases[] = {temporary(e), "/tmp", "/var/tmp"};
-
-	for (size_t i = 0; i < 3 && !e->disk[0]; i++)
-		if (bases[i])
-			(void)make_dir(e->disk, sizeof(e->disk), bases[i], &e->disk_fd);
-	return e->disk[0] ? e->disk : e->scratch;
-}
-
-int cw_scratch_private(struct cw_engine *e, uint32_t node)
-{
-	const struct cw_node *n = &e->im.nodes[node];
-	char path[256];
-
-	snprintf(path, sizeof(path), "%s/p%u", n->flags & CW_NODE_SHM ? e->scratch : disk(e), node);
-	if (mkdir(path, 0700))
-		return cw_failed(e, "cannot make the private directory %s: %s", path, strerror(errno));
-	if (n->flags & CW_NODE_STICKY)
-		(void)chmod(path, 01777);
-	e->node_real[node] = strdup(path);
-	if (!e->node_real[node])
-		return cw_failed(e, "out of memory");
-	int fd = cw_node_dir(e, node);
-
-	return fd < 0 ? cw_failed(e, "cannot open the private directory %s: %s", path, strerror(-fd)) : 0;
-}
+/* --- views --- */
 
 /* The view of a virtual path: made once, so that stat and open agree on what it is. */
 int cw_view_for(struct cw_engine *e, const char *path)

@@ -1,0 +1,155 @@
+"""The private directories of a run: nothing of them is left, however it ends, and nothing else is taken for them."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from support.compare import Bench
+from support.run import TIMEOUT, kill_group
+
+OURS = re.compile(r".*/capwrap-[0-9A-Za-z]{6}$")
+
+FILL = """
+import os
+for top in (os.environ["HOME"], "/tmp", "/dev/shm"):
+    os.chdir(top)
+    os.mkdir("locked")
+    os.mkdir("locked/in")
+    open("locked/in/file", "w").close()
+    os.symlink("/usr", "locked/in/link")
+    os.mkfifo("fifo")
+    os.chmod("locked/in", 0o500)
+    os.chmod("locked", 0)
+    for _ in range(60):
+        open("file", "w").close()
+        os.mkdir("many")
+        os.chdir("many")
+    os.chdir(top)
+    long = "n" * 200
+    while len(os.getcwd()) + len(long) < 4000:
+        os.mkdir(long)
+        os.chdir(long)
+    for number in range(100):
+        open(f"{number:020}", "w").close()
+"""
+"""What is awkward to remove, and a place whose path is just short enough for the target, but not on the host."""
+
+READY = "print('ready', flush=True); input()"
+
+
+@dataclass(frozen=True)
+class Running:
+    """A run that goes on until its standard input ends, and the directories that were made for it."""
+
+    process: subprocess.Popen[bytes]
+    made: list[Path]
+
+    def finish(self) -> int:
+        """Let COMMAND end by itself; the exit status."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(b"\n")
+        self.process.stdin.flush()
+        return self.process.wait(TIMEOUT)
+
+
+def temporary(bench: Bench) -> Path:
+    """$TMPDIR of the runs of a test."""
+    path = bench.root / "tmp"
+    if not path.exists():
+        path.mkdir(mode=0o755)
+        bench.runner.own(path)
+    return path
+
+
+@contextmanager
+def running(bench: Bench, script: str, *options: str) -> Iterator[Running]:
+    """Start Python on a script confined, and wait until it prints a line."""
+    runner = bench.runner
+    env = {**bench.env, **runner.extra_env, "TMPDIR": str(temporary(bench))}
+    argv = [*runner.prefix, *runner.capwrap, "run", "-q", *options, "--", "python3", "-c", script]
+    process = subprocess.Popen(
+        argv, cwd=bench.work, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        descriptors = Path(f"/proc/{process.pid}/fd")
+        links = {os.readlink(each) for each in descriptors.iterdir()}
+        yield Running(process, [Path(link) for link in links if OURS.match(link)])
+    finally:
+        kill_group(process)
+        for stream in (process.stdin, process.stdout):
+            if stream is not None:
+                stream.close()
+
+
+def again(bench: Bench) -> None:
+    """Another run of the same user with the same $TMPDIR."""
+    done = bench.confined(["true"], env={"TMPDIR": str(temporary(bench))})
+    assert done.status == 0, done.describe()
+
+
+@pytest.mark.parametrize("ending", ["by itself", "killed", "timed out", "capwrap is terminated"])
+def test_nothing_is_left_of_what_is_awkward_to_remove(each_bench: Bench, ending: str) -> None:
+    last = {"killed": "import signal; os.kill(os.getpid(), signal.SIGKILL)"}.get(ending, "")
+    options = ["--timeout", "8"] if ending == "timed out" else []
+    with running(each_bench, f"{FILL}\n{READY}\n{last}", *options) as run:
+        assert len(run.made) == 2
+        assert all(path.is_dir() for path in run.made)
+        match ending:
+            case "by itself":
+                assert run.finish() == 0
+            case "killed":
+                assert run.finish() == -signal.SIGKILL
+            case "timed out":
+                assert run.process.wait(TIMEOUT) == 124
+            case _:
+                run.process.send_signal(signal.SIGTERM)
+                assert run.process.wait(TIMEOUT) == -signal.SIGTERM
+    assert [path for path in run.made if path.exists()] == []
+    assert list(temporary(each_bench).iterdir()) == []
+
+
+def test_the_next_run_removes_what_a_killed_supervisor_left(each_bench: Bench) -> None:
+    with running(each_bench, f"{FILL}\n{READY}") as run:
+        run.process.kill()
+        run.process.wait(TIMEOUT)
+    assert len(run.made) == 2
+    assert all(path.is_dir() for path in run.made)
+    again(each_bench)
+    assert [path for path in run.made if path.exists()] == []
+    assert list(temporary(each_bench).iterdir()) == []
+
+
+def test_a_run_that_goes_on_keeps_its_directories(each_bench: Bench) -> None:
+    script = f"open('/tmp/kept', 'w').close()\n{READY}\nopen('/tmp/kept').close()"
+    with running(each_bench, script) as run:
+        again(each_bench)
+        assert all(path.is_dir() for path in run.made)
+        assert run.finish() == 0
+
+
+def test_what_only_has_the_name_is_not_removed(each_bench: Bench) -> None:
+    place = temporary(each_bench)
+    plain, filled = place / "capwrap-aaaaaa", place / "capwrap-bbbbbb"
+    plain.mkdir(mode=0o700)
+    (plain / "p1").mkdir()
+    filled.mkdir()
+    filled.chmod(0o1700)
+    (filled / "p1").mkdir()
+    (filled / "mine").write_text("mine\n")
+    target = place / "capwrap-cccccc"
+    target.symlink_to(filled)
+    each_bench.runner.own(place)
+    again(each_bench)
+    assert sorted(path.name for path in place.iterdir()) == [plain.name, filled.name, target.name]
+    assert (plain / "p1").is_dir()
+    assert (filled / "p1").is_dir()
