@@ -267,6 +267,40 @@ int cw_landlock_make(struct cw_engine *e);
 /* launch.c */
 int cw_launch(struct cw_engine *e);
 
+/* jail.c: the child between fork and exec */
+struct sock_filter;
+
+struct cw_child {
+	struct cw_engine *e;
+	struct sock_filter *program;
+	int sync, report, sock, cwd;
+	char **paths; /* what execve is tried with, in this order */
+	char **argv, **envp;
+};
+
+enum cw_step {
+	CW_STEP_PRIVS,
+	CW_STEP_ROOT,
+	CW_STEP_LIMIT,
+	CW_STEP_CAPS,
+	CW_STEP_PAD,
+	CW_STEP_LANDLOCK,
+	CW_STEP_SECCOMP,
+	CW_STEP_LISTENER,
+	CW_STEP_CWD,
+	CW_STEP_STDIO,
+	CW_STEP_EXEC, /* the exec itself */
+};
+
+/* What the child tells the launcher when something fails before COMMAND runs: at which step, and errno. */
+struct cw_report {
+	int step;
+	int err;
+};
+
+_Noreturn void cw_jail_child(struct cw_child *ch);
+const char *cw_jail_step(int step);
+
 /* listener.c */
 int cw_listener_start(struct cw_engine *e);
 void cw_undelivered(struct cw_task *t, const struct cw_delivery *d);

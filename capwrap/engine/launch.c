@@ -1,21 +1,13 @@
-/*
- * The launch: fork, the jail, then an exec that is decided and verified like every other of the target.
- *
- * Between fork and exec the child is our own code, but a copy of a process that may have threads: raw system calls only.
- */
+/* The launch: the target's environment, its place and its number range, the fork, and what the child is handed over. */
 #include "capwrap/engine/internal.h"
 
 #include <fcntl.h>
 #include <fnmatch.h>
-#include <linux/audit.h>
 #include <linux/capability.h>
 #include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -23,268 +15,6 @@
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#ifndef SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
-#define SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (1UL << 5)
-#endif
-
-/* What the child tells the parent when something fails before COMMAND: which step, and errno. */
-struct report {
-	int step;
-	int err;
-};
-
-static const char *const steps[] = {
-	"",
-	"cannot be traced",
-	"cannot set no_new_privs",
-	"cannot drop capabilities",
-	"cannot set a resource limit",
-	"cannot install the capabilities",
-	"cannot map the pad; is its address taken (a sanitizer, an unusual loader)?",
-	"landlock_restrict_self failed",
-	"the seccomp program was not accepted",
-	"cannot hand over the seccomp listener",
-	"cannot enter the starting directory",
-	"cannot set up the standard streams",
-};
-
-struct child {
-	struct cw_engine *e;
-	struct sock_filter *program;
-	int sync, report, sock, cwd;
-	char **paths; /* what execve is tried with, in this order */
-	char **argv, **envp;
-};
-
-static long raw(long nr, long a, long b, long c, long d, long f, long g)
-{
-	return syscall(nr, a, b, c, d, f, g);
-}
-
-static _Noreturn void fail(struct child *ch, int step)
-{
-	struct report r = {step, errno};
-
-	(void)!write(ch->report, &r, sizeof(r));
-	_exit(125);
-}
-
-static bool set_limit(struct cw_engine *e, int resource, uint64_t value)
-{
-	struct {
-		uint64_t soft, hard;
-	} lim, old;
-
-	if (raw(SYS_prlimit64, 0, resource, 0, (long)&old, 0, 0))
-		return false;
-	lim.soft = lim.hard = value < old.hard ? value : old.hard;
-	(void)e;
-	return !raw(SYS_prlimit64, 0, resource, (long)&lim, 0, 0, 0);
-}
-
-static bool drop_caps(void)
-{
-	/* all but what files need: capwrap(7) */
-	const uint32_t keep = 1u << CAP_CHOWN | 1u << CAP_DAC_OVERRIDE | 1u << CAP_FOWNER | 1u << CAP_FSETID |
-	                      1u << CAP_SETUID | 1u << CAP_SETGID;
-	struct __user_cap_header_struct h = {_LINUX_CAPABILITY_VERSION_3, 0};
-	struct __user_cap_data_struct d[2];
-
-	if (raw(SYS_capget, (long)&h, (long)d, 0, 0, 0, 0))
-		return false;
-	/* an ordinary user has none; what it may have inherited goes too */
-	(void)raw(SYS_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0, 0);
-	for (int i = 0; i < 64; i++)
-		if (i >= 32 || !(keep >> i & 1))
-			(void)raw(SYS_prctl, PR_CAPBSET_DROP, i, 0, 0, 0, 0);
-	d[0].effective &= keep;
-	d[0].permitted &= keep;
-	d[0].inheritable = 0;
-	d[1].effective = d[1].permitted = d[1].inheritable = 0;
-	return !raw(SYS_capset, (long)&h, (long)d, 0, 0, 0, 0);
-}
-
-/* Capabilities at their numbers; everything else above 2 that was not passed on purpose goes. */
-/* Out of the range's way: a source must not be overwritten before it was put in its place. */
-static bool lift(struct cw_engine *e, int *fd)
-{
-	int end = e->cap_base + e->cap_end;
-
-	if (*fd < e->cap_base || *fd >= end)
-		return true;
-	*fd = (int)raw(SYS_fcntl, *fd, F_DUPFD_CLOEXEC, end, 0, 0, 0);
-	return *fd >= 0;
-}
-
-static bool install_caps(struct child *ch)
-{
-	struct cw_engine *e = ch->e;
-	struct {
-		uint64_t soft, hard;
-	} lim;
-	uint64_t end = (uint64_t)e->cap_base + (uint64_t)e->cap_end;
-
-	if (raw(SYS_prlimit64, 0, RLIMIT_NOFILE, 0, (long)&lim, 0, 0))
-		return false;
-	if (lim.soft < end) {
-		lim.soft = end;
-		if (lim.hard < end)
-			lim.hard = end;
-		if (raw(SYS_prlimit64, 0, RLIMIT_NOFILE, (long)&lim, 0, 0, 0))
-			return false;
-	}
-	/* for a moment above the range: room for what is lifted */
-	struct {
-		uint64_t soft, hard;
-	} high = {lim.hard, lim.hard};
-
-	(void)raw(SYS_prlimit64, 0, RLIMIT_NOFILE, (long)&high, 0, 0, 0);
-	if (!lift(e, &ch->sync) || !lift(e, &ch->report) || !lift(e, &ch->sock) || !lift(e, &ch->cwd) ||
-	    !lift(e, &e->ruleset))
-		return false;
-	for (int i = 0; i < e->cap_end; i++)
-		if (!lift(e, &e->cap_src[i]))
-			return false;
-	for (int i = 0; i < e->cap_end; i++)
-		if (raw(SYS_dup3, e->cap_src[i], e->cap_base + i, 0, 0, 0, 0) < 0)
-			return false;
-	if (e->nofile_shifted)
-		lim.soft = end;
-	return !raw(SYS_prlimit64, 0, RLIMIT_NOFILE, (long)&lim, 0, 0, 0);
-}
-
-static void close_inherited(struct child *ch)
-{
-	struct cw_engine *e = ch->e;
-	int keep[8] = {ch->sync, ch->report, ch->sock, ch->cwd, e->ruleset};
-	int fd = 3;
-
-	/* kept ones are close-on-exec; passed ones were cleared of it */
-	for (int limit = e->cap_base; fd < limit;) {
-		int next = limit;
-
-		for (size_t i = 0; i < 5; i++)
-			if (keep[i] >= fd && keep[i] < next)
-				next = keep[i];
-		for (size_t i = 0; i < e->run->n_pass_fds; i++)
-			if (e->run->pass_fds[i] >= fd && e->run->pass_fds[i] < next)
-				next = e->run->pass_fds[i];
-		if (next > fd)
-			(void)raw(SYS_close_range, fd, next - 1, 0, 0, 0, 0);
-		fd = next + 1;
-	}
-	for (fd = e->cap_base + e->cap_end; fd < INT32_MAX;) {
-		int next = INT32_MAX;
-
-		for (size_t i = 0; i < 5; i++)
-			if (keep[i] >= fd && keep[i] < next)
-				next = keep[i];
-		for (size_t i = 0; i < e->run->n_pass_fds; i++)
-			if (e->run->pass_fds[i] >= fd && e->run->pass_fds[i] < next)
-				next = e->run->pass_fds[i];
-		if (next > fd)
-			(void)raw(SYS_close_range, fd, next == INT32_MAX ? (long)~0u : next - 1, 0, 0, 0, 0);
-		fd = next == INT32_MAX ? next : next + 1;
-	}
-}
-
-static bool send_fd(int sock, int fd)
-{
-	char byte = 0;
-	struct iovec iov = {&byte, 1};
-	union {
-		struct cmsghdr h;
-		char space[CMSG_SPACE(sizeof(int))];
-	} control;
-	struct msghdr m = {
-		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control.space)};
-
-	memset(&control, 0, sizeof(control));
-	control.h.cmsg_level = SOL_SOCKET;
-	control.h.cmsg_type = SCM_RIGHTS;
-	control.h.cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(&control.h), &fd, sizeof(int));
-	return raw(SYS_sendmsg, sock, (long)&m, 0, 0, 0, 0) == 1;
-}
-
-static _Noreturn void child_main(struct child *ch)
-{
-	struct cw_engine *e = ch->e;
-	struct sock_fprog prog = {(unsigned short)e->im.n_insns, ch->program};
-	const uint64_t *lim = e->im.h->limits;
-	char go;
-
-	/* our own handlers are not the target's; what Python ignores is restored */
-	static const int restored[] = {SIGPIPE, SIGXFSZ};
-
-	for (int i = 1; i < 65; i++)
-		if (e->saved[i].sa_handler == SIG_IGN)
-			signal(i, SIG_IGN);
-		else
-			signal(i, SIG_DFL);
-	for (size_t i = 0; i < 2; i++)
-		signal(restored[i], SIG_DFL);
-	raw(SYS_rt_sigprocmask, SIG_SETMASK, (long)&e->saved_mask, 0, 8, 0, 0);
-	for (int i = 0; i < 3; i++)
-		if (e->run->stdio[i] >= 0 && e->run->stdio[i] != i &&
-		    raw(SYS_dup3, e->run->stdio[i], i, 0, 0, 0, 0) < 0)
-			fail(ch, 11);
-	if (read(ch->sync, &go, 1) != 1)
-		_exit(125);
-	if (raw(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0, 0))
-		fail(ch, 2);
-	if (ch->cwd >= 0 && raw(SYS_fchdir, ch->cwd, 0, 0, 0, 0, 0))
-		fail(ch, 10);
-	if (!drop_caps())
-		fail(ch, 3);
-	if ((lim[CW_LIMIT_CPU] != UINT64_MAX && !set_limit(e, RLIMIT_CPU, lim[CW_LIMIT_CPU])) ||
-	    (lim[CW_LIMIT_FILE_SIZE] != UINT64_MAX && !set_limit(e, RLIMIT_FSIZE, lim[CW_LIMIT_FILE_SIZE])) ||
-	    (e->im.h->violation != CW_VIOLATION_TRAP && !set_limit(e, RLIMIT_CORE, 0)))
-		fail(ch, 4);
-	if (!install_caps(ch))
-		fail(ch, 5);
-	close_inherited(ch);
-	if (raw(SYS_mmap, CW_PAD_BASE, CW_PAD_SIZE, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_FIXED_NOREPLACE,
-	        e->cap_base + e->cap_aux + CW_AUX_PAD, 0) != CW_PAD_BASE ||
-	    raw(SYS_mmap, CW_PAD_RESULT, CW_PAD_RESULT_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED_NOREPLACE,
-	        e->cap_base + e->cap_aux + CW_AUX_RESULT, 0) != CW_PAD_RESULT)
-		fail(ch, 6);
-	/* the pad counts against RLIMIT_AS: it is the policy's number that the target may use */
-	if (lim[CW_LIMIT_MEMORY] != UINT64_MAX &&
-	    !set_limit(e, RLIMIT_AS, lim[CW_LIMIT_MEMORY] + CW_PAD_SIZE + CW_PAD_RESULT_SIZE))
-		fail(ch, 4);
-	if (e->ruleset >= 0 && raw(SYS_landlock_restrict_self, e->ruleset, 0, 0, 0, 0, 0))
-		fail(ch, 7);
-	/* not WAIT_KILLABLE_RECV: a signal must reach a thread that waits for its answer, and most of all for a FIFO's other end */
-	long listener =
-		raw(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, (long)&prog, 0, 0, 0);
-
-	if (listener < 0)
-		fail(ch, 8);
-	if (!send_fd(ch->sock, (int)listener))
-		fail(ch, 9);
-	/* the parent has it, and decides from here on */
-	if (raw(SYS_read, ch->sync, (long)&go, 1, 0, 0, 0) != 1)
-		_exit(125);
-	raw(SYS_close, listener, 0, 0, 0, 0, 0);
-	int first = ENOENT;
-
-	for (char **p = ch->paths; *p; p++) {
-		raw(SYS_execve, (long)*p, (long)ch->argv, (long)ch->envp, 0, 0, 0);
-		/* as execvp(3): look on, but remember that something was found */
-		if (errno != ENOENT && errno != ENOTDIR)
-			first = errno;
-		if (errno != ENOENT && errno != ENOTDIR && errno != EACCES)
-			break;
-	}
-	struct report r = {100, first};
-
-	(void)!write(ch->report, &r, sizeof(r));
-	_exit(first == ENOENT ? 127 : 126);
-}
-
-/* --- the parent's part --- */
 
 static struct sock_filter *relocated(struct cw_engine *e)
 {
@@ -505,13 +235,13 @@ static void publish_constants(struct cw_engine *e)
 	}
 }
 
-static int wait_report(struct cw_engine *e, int fd, struct report *r)
+static int wait_report(struct cw_engine *e, int fd, struct cw_report *r)
 {
 	ssize_t n = read(fd, r, sizeof(*r));
 
 	if (n != (ssize_t)sizeof(*r))
 		return 0;
-	return r->step < 12 ? cw_failed(e, "launch: %s: %s", steps[r->step], strerror(r->err)) : 0;
+	return r->step != CW_STEP_EXEC ? cw_failed(e, "launch: %s: %s", cw_jail_step(r->step), strerror(r->err)) : 0;
 }
 
 /* Seccomp profiles of containers deny it for every process alike; where a credential stands in the way, that is seen per call. */
@@ -526,7 +256,7 @@ static bool reads_without_stop(void)
 int cw_launch(struct cw_engine *e)
 {
 	int sync[2] = {-1, -1}, report[2] = {-1, -1}, sock[2] = {-1, -1}, status, ret = -1;
-	struct child ch = {.e = e};
+	struct cw_child ch = {.e = e};
 
 	choose_range(e);
 	remember_ttys(e);
@@ -570,13 +300,13 @@ int cw_launch(struct cw_engine *e)
 			goto out;
 		}
 	}
-	e->root_pid = (int)raw(SYS_clone, SIGCHLD, 0, 0, 0, 0, 0);
+	e->root_pid = (int)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
 	if (e->root_pid < 0) {
 		cw_failed(e, "cannot fork: %s", strerror(errno));
 		goto out;
 	}
 	if (!e->root_pid)
-		child_main(&ch);
+		cw_jail_child(&ch);
 	close(sync[1]);
 	close(report[1]);
 	close(sock[1]);
@@ -610,7 +340,7 @@ int cw_launch(struct cw_engine *e)
 			break;
 		}
 		if (WIFEXITED(status) || WIFSIGNALED(status)) {
-			struct report r;
+			struct cw_report r;
 
 			if (!wait_report(e, report[0], &r) && !e->res->message[0])
 				cw_failed(e, "the child ended before COMMAND could be started");
@@ -646,9 +376,9 @@ int cw_launch(struct cw_engine *e)
 	}
 	if (!ret) {
 		cw_supervise(e);
-		struct report r = {0, 0};
+		struct cw_report r = {0, 0};
 
-		if (read(report[0], &r, sizeof(r)) == (ssize_t)sizeof(r) && r.step == 100)
+		if (read(report[0], &r, sizeof(r)) == (ssize_t)sizeof(r) && r.step == CW_STEP_EXEC)
 			e->res->exec_errno = r.err;
 	}
 out:

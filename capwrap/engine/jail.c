@@ -1,0 +1,261 @@
+/*
+ * What the child does between fork and exec: it closes the jail around itself, in this order, and executes COMMAND.
+ *
+ * It is our own code, but runs in a copy of a process that may have threads: raw system calls only.
+ */
+#include "capwrap/engine/internal.h"
+
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static const char *const steps[CW_STEP_EXEC] = {
+	[CW_STEP_PRIVS] = "cannot set no_new_privs",
+	[CW_STEP_ROOT] = "cannot drop capabilities",
+	[CW_STEP_LIMIT] = "cannot set a resource limit",
+	[CW_STEP_CAPS] = "cannot install the capabilities",
+	[CW_STEP_PAD] = "cannot map the pad; is its address taken (a sanitizer, an unusual loader)?",
+	[CW_STEP_LANDLOCK] = "landlock_restrict_self failed",
+	[CW_STEP_SECCOMP] = "the seccomp program was not accepted",
+	[CW_STEP_LISTENER] = "cannot hand over the seccomp listener",
+	[CW_STEP_CWD] = "cannot enter the starting directory",
+	[CW_STEP_STDIO] = "cannot set up the standard streams",
+};
+
+const char *cw_jail_step(int step)
+{
+	return steps[step];
+}
+
+static long raw(long nr, long a, long b, long c, long d, long f, long g)
+{
+	return syscall(nr, a, b, c, d, f, g);
+}
+
+static _Noreturn void fail(struct cw_child *ch, int step)
+{
+	struct cw_report r = {step, errno};
+
+	(void)!write(ch->report, &r, sizeof(r));
+	_exit(125);
+}
+
+static bool set_limit(struct cw_engine *e, int resource, uint64_t value)
+{
+	struct {
+		uint64_t soft, hard;
+	} lim, old;
+
+	if (raw(SYS_prlimit64, 0, resource, 0, (long)&old, 0, 0))
+		return false;
+	lim.soft = lim.hard = value < old.hard ? value : old.hard;
+	(void)e;
+	return !raw(SYS_prlimit64, 0, resource, (long)&lim, 0, 0, 0);
+}
+
+static bool drop_caps(void)
+{
+	/* all but what files need: capwrap(7) */
+	const uint32_t keep = 1u << CAP_CHOWN | 1u << CAP_DAC_OVERRIDE | 1u << CAP_FOWNER | 1u << CAP_FSETID |
+	                      1u << CAP_SETUID | 1u << CAP_SETGID;
+	struct __user_cap_header_struct h = {_LINUX_CAPABILITY_VERSION_3, 0};
+	struct __user_cap_data_struct d[2];
+
+	if (raw(SYS_capget, (long)&h, (long)d, 0, 0, 0, 0))
+		return false;
+	/* an ordinary user has none; what it may have inherited goes too */
+	(void)raw(SYS_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0, 0);
+	for (int i = 0; i < 64; i++)
+		if (i >= 32 || !(keep >> i & 1))
+			(void)raw(SYS_prctl, PR_CAPBSET_DROP, i, 0, 0, 0, 0);
+	d[0].effective &= keep;
+	d[0].permitted &= keep;
+	d[0].inheritable = 0;
+	d[1].effective = d[1].permitted = d[1].inheritable = 0;
+	return !raw(SYS_capset, (long)&h, (long)d, 0, 0, 0, 0);
+}
+
+/* Out of the range's way: a source must not be overwritten before it was put in its place. */
+static bool lift(struct cw_engine *e, int *fd)
+{
+	int end = e->cap_base + e->cap_end;
+
+	if (*fd < e->cap_base || *fd >= end)
+		return true;
+	*fd = (int)raw(SYS_fcntl, *fd, F_DUPFD_CLOEXEC, end, 0, 0, 0);
+	return *fd >= 0;
+}
+
+/* Capabilities at their numbers. */
+static bool install_caps(struct cw_child *ch)
+{
+	struct cw_engine *e = ch->e;
+	struct {
+		uint64_t soft, hard;
+	} lim;
+	uint64_t end = (uint64_t)e->cap_base + (uint64_t)e->cap_end;
+
+	if (raw(SYS_prlimit64, 0, RLIMIT_NOFILE, 0, (long)&lim, 0, 0))
+		return false;
+	if (lim.soft < end) {
+		lim.soft = end;
+		if (lim.hard < end)
+			lim.hard = end;
+		if (raw(SYS_prlimit64, 0, RLIMIT_NOFILE, (long)&lim, 0, 0, 0))
+			return false;
+	}
+	/* for a moment above the range: room for what is lifted */
+	struct {
+		uint64_t soft, hard;
+	} high = {lim.hard, lim.hard};
+
+	(void)raw(SYS_prlimit64, 0, RLIMIT_NOFILE, (long)&high, 0, 0, 0);
+	if (!lift(e, &ch->sync) || !lift(e, &ch->report) || !lift(e, &ch->sock) || !lift(e, &ch->cwd) ||
+	    !lift(e, &e->ruleset))
+		return false;
+	for (int i = 0; i < e->cap_end; i++)
+		if (!lift(e, &e->cap_src[i]))
+			return false;
+	for (int i = 0; i < e->cap_end; i++)
+		if (raw(SYS_dup3, e->cap_src[i], e->cap_base + i, 0, 0, 0, 0) < 0)
+			return false;
+	if (e->nofile_shifted)
+		lim.soft = end;
+	return !raw(SYS_prlimit64, 0, RLIMIT_NOFILE, (long)&lim, 0, 0, 0);
+}
+
+/* The lowest descriptor from `fd` on that is kept, or `end`: the launch's own, which are close-on-exec, and those to pass. */
+static int next_kept(const struct cw_child *ch, int fd, int end)
+{
+	const struct cw_engine *e = ch->e;
+	const int own[] = {ch->sync, ch->report, ch->sock, ch->cwd, e->ruleset};
+
+	for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
+		if (own[i] >= fd && own[i] < end)
+			end = own[i];
+	for (size_t i = 0; i < e->run->n_pass_fds; i++)
+		if (e->run->pass_fds[i] >= fd && e->run->pass_fds[i] < end)
+			end = e->run->pass_fds[i];
+	return end;
+}
+
+static void close_between(const struct cw_child *ch, int fd, int end)
+{
+	while (fd < end) {
+		int next = next_kept(ch, fd, end);
+
+		if (next > fd)
+			(void)raw(SYS_close_range, fd, next - 1, 0, 0, 0, 0);
+		fd = next + 1;
+	}
+}
+
+/* Everything above 2 that was not passed on purpose goes, but for the capabilities. */
+static void close_inherited(const struct cw_child *ch)
+{
+	close_between(ch, 3, ch->e->cap_base);
+	close_between(ch, ch->e->cap_base + ch->e->cap_end, INT32_MAX - 1);
+}
+
+static bool send_fd(int sock, int fd)
+{
+	char byte = 0;
+	struct iovec iov = {&byte, 1};
+	union {
+		struct cmsghdr h;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct msghdr m = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control.space)};
+
+	memset(&control, 0, sizeof(control));
+	control.h.cmsg_level = SOL_SOCKET;
+	control.h.cmsg_type = SCM_RIGHTS;
+	control.h.cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(&control.h), &fd, sizeof(int));
+	return raw(SYS_sendmsg, sock, (long)&m, 0, 0, 0, 0) == 1;
+}
+
+_Noreturn void cw_jail_child(struct cw_child *ch)
+{
+	struct cw_engine *e = ch->e;
+	struct sock_fprog prog = {(unsigned short)e->im.n_insns, ch->program};
+	const uint64_t *lim = e->im.h->limits;
+	char go;
+
+	/* our own handlers are not the target's; what Python ignores is restored */
+	static const int restored[] = {SIGPIPE, SIGXFSZ};
+
+	for (int i = 1; i < 65; i++)
+		if (e->saved[i].sa_handler == SIG_IGN)
+			signal(i, SIG_IGN);
+		else
+			signal(i, SIG_DFL);
+	for (size_t i = 0; i < 2; i++)
+		signal(restored[i], SIG_DFL);
+	raw(SYS_rt_sigprocmask, SIG_SETMASK, (long)&e->saved_mask, 0, 8, 0, 0);
+	for (int i = 0; i < 3; i++)
+		if (e->run->stdio[i] >= 0 && e->run->stdio[i] != i &&
+		    raw(SYS_dup3, e->run->stdio[i], i, 0, 0, 0, 0) < 0)
+			fail(ch, CW_STEP_STDIO);
+	if (read(ch->sync, &go, 1) != 1)
+		_exit(125);
+	if (raw(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0, 0))
+		fail(ch, CW_STEP_PRIVS);
+	if (ch->cwd >= 0 && raw(SYS_fchdir, ch->cwd, 0, 0, 0, 0, 0))
+		fail(ch, CW_STEP_CWD);
+	if (!drop_caps())
+		fail(ch, CW_STEP_ROOT);
+	if ((lim[CW_LIMIT_CPU] != UINT64_MAX && !set_limit(e, RLIMIT_CPU, lim[CW_LIMIT_CPU])) ||
+	    (lim[CW_LIMIT_FILE_SIZE] != UINT64_MAX && !set_limit(e, RLIMIT_FSIZE, lim[CW_LIMIT_FILE_SIZE])) ||
+	    (e->im.h->violation != CW_VIOLATION_TRAP && !set_limit(e, RLIMIT_CORE, 0)))
+		fail(ch, CW_STEP_LIMIT);
+	if (!install_caps(ch))
+		fail(ch, CW_STEP_CAPS);
+	close_inherited(ch);
+	if (raw(SYS_mmap, CW_PAD_BASE, CW_PAD_SIZE, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_FIXED_NOREPLACE,
+	        e->cap_base + e->cap_aux + CW_AUX_PAD, 0) != CW_PAD_BASE ||
+	    raw(SYS_mmap, CW_PAD_RESULT, CW_PAD_RESULT_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED_NOREPLACE,
+	        e->cap_base + e->cap_aux + CW_AUX_RESULT, 0) != CW_PAD_RESULT)
+		fail(ch, CW_STEP_PAD);
+	/* the pad counts against RLIMIT_AS: it is the policy's number that the target may use */
+	if (lim[CW_LIMIT_MEMORY] != UINT64_MAX &&
+	    !set_limit(e, RLIMIT_AS, lim[CW_LIMIT_MEMORY] + CW_PAD_SIZE + CW_PAD_RESULT_SIZE))
+		fail(ch, CW_STEP_LIMIT);
+	if (e->ruleset >= 0 && raw(SYS_landlock_restrict_self, e->ruleset, 0, 0, 0, 0, 0))
+		fail(ch, CW_STEP_LANDLOCK);
+	/* not WAIT_KILLABLE_RECV: a signal must reach a thread that waits for its answer, and most of all for a FIFO's other end */
+	long listener =
+		raw(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, (long)&prog, 0, 0, 0);
+
+	if (listener < 0)
+		fail(ch, CW_STEP_SECCOMP);
+	if (!send_fd(ch->sock, (int)listener))
+		fail(ch, CW_STEP_LISTENER);
+	/* the parent has it, and decides from here on */
+	if (raw(SYS_read, ch->sync, (long)&go, 1, 0, 0, 0) != 1)
+		_exit(125);
+	raw(SYS_close, listener, 0, 0, 0, 0, 0);
+	int first = ENOENT;
+
+	for (char **p = ch->paths; *p; p++) {
+		raw(SYS_execve, (long)*p, (long)ch->argv, (long)ch->envp, 0, 0, 0);
+		/* as execvp(3): look on, but remember that something was found */
+		if (errno != ENOENT && errno != ENOTDIR)
+			first = errno;
+		if (errno != ENOENT && errno != ENOTDIR && errno != EACCES)
+			break;
+	}
+	struct cw_report r = {CW_STEP_EXEC, first};
+
+	(void)!write(ch->report, &r, sizeof(r));
+	_exit(first == ENOENT ? 127 : 126);
+}
