@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from escape.harness import NOBODY, SOURCES, Arena, Programs, Who
+from escape.results import pytest_configure, pytest_runtest_makereport, pytest_sessionfinish
+
+__all__ = ["arena", "places", "programs", "pytest_configure", "pytest_runtest_makereport", "pytest_sessionfinish"]
 
 
 # Not beneath /tmp: the default policy puts a private directory there, which would hide what an attack looks for.
@@ -27,14 +32,66 @@ def variants() -> list[str]:
     return ["root-workspace", "root-pure", "user-workspace"] if os.geteuid() == 0 else ["self-workspace", "self-pure"]
 
 
-@pytest.fixture(params=variants())
-def arena(request: pytest.FixtureRequest, programs: Programs) -> Iterator[Arena]:
+def further_variants() -> list[str]:
+    """Where the first case alone of every claim is tried: in containers, above all."""
+    return ["root-container", "user-container", "user-pure"] if os.geteuid() == 0 else ["self-container"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    seen: set[tuple[object, str, str]] = set()
+    kept = []
+    for item in items:
+        callspec = getattr(item, "callspec", None)
+        variant = "" if callspec is None else str(callspec.params.get("arena", ""))
+        if isinstance(item, pytest.Function) and variant in further_variants():
+            claim = (item.parent, item.originalname, variant)
+            if claim in seen:
+                continue
+            seen.add(claim)
+        kept.append(item)
+    items[:] = kept
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the arenas of one variant are built, one after the other, so that their policies are compiled but once."""
+
+    base: Path
+    staging: Path
+    images: dict[tuple[str, ...], Path] = field(default_factory=dict)
+
+
+@pytest.fixture(scope="session")
+def places() -> Iterator[Callable[[str], Place]]:
+    made: dict[str, Place] = {}
+    with contextlib.ExitStack() as stack:
+
+        def place(variant: str) -> Place:
+            if variant not in made:
+                base, staging = (
+                    Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=f"capwrap-{name}-", dir="/var/tmp")))
+                    for name in ("arena", "staging")
+                )
+                base.chmod(0o755)
+                staging.chmod(0o777)
+                made[variant] = Place(base, staging)
+            return made[variant]
+
+        yield place
+
+
+@pytest.fixture(params=[*variants(), *further_variants()])
+def arena(request: pytest.FixtureRequest, programs: Programs, places: Callable[[str], Place]) -> Iterator[Arena]:
     name, policy = request.param.split("-")
-    who = Who(name, NOBODY if name == "user" else None)
-    with (
-        tempfile.TemporaryDirectory(prefix="capwrap-arena-", dir="/var/tmp") as directory,
-        tempfile.TemporaryDirectory(prefix="capwrap-staging-", dir="/var/tmp") as staging,
-    ):
-        Path(directory).chmod(0o755)
-        Path(staging).chmod(0o777)
-        yield Arena(Path(directory), programs, who, policy == "pure", Path(staging))
+    place = places(request.param)
+    made = Arena(
+        place.base,
+        programs,
+        Who(name, NOBODY if name == "user" else None),
+        policy == "pure",
+        place.staging,
+        place.images,
+        policy == "container",
+    )
+    yield made
+    request.node.user_properties += [("unshown", why) for why in made.unshown]

@@ -259,14 +259,22 @@ class Found:
 
 @dataclass
 class Arena:
-    """One directory tree to attack in, one user, one policy."""
+    """One directory tree to attack in, one user, one policy.
+
+    `images` are the policies that were compiled for this tree so far, by options and current directory. `contained`:
+    confined runs are inside of what a container engine would allow. `unshown` collects why an attack was not shown to
+    work natively.
+    """
 
     base: Path
     programs: Programs
     who: Who
     pure: bool
     staging: Path
+    images: dict[tuple[str, ...], Path]
+    contained: bool = False
     token: str = field(default_factory=lambda: secrets.token_hex(16))
+    unshown: list[str] = field(default_factory=list)
 
     def build(self) -> None:
         """Makes the tree anew."""
@@ -325,6 +333,28 @@ class Arena:
         program = self.programs.path(family, static=self.pure or static)
         return [str(program), attack, str(self.base), str(pid), *(a.replace("{base}", str(self.base)) for a in args)]
 
+    def container(self) -> list[str]:
+        """A prefix under which a command runs as in a container of docker's default profile."""
+        program = self.programs.directory / "dockerlike"
+        if not program.exists():
+            self.programs.compile(program, [SOURCES / "escape" / "dockerlike.c"])
+        return [str(program)]
+
+    def image(self, options: Sequence[str], cwd: str) -> Path:
+        """The policy image of the grants and these options, compiled as the user who attacks, once for this tree."""
+        policy = [*self.grants(), *(o.replace("{base}", str(self.base)) for o in options)]
+        key = (*policy, cwd)
+        if key not in self.images:
+            path = self.staging / f"policy-{len(self.images)}.cap"
+            user = [*reach(self.who, self.staging), *self.who.prefix()]
+            made = run(
+                [*user, capwrap(), "compile", *policy, "-o", str(path)], cwd=self.base / cwd, env=self.who.environment
+            )
+            if made.returncode:
+                raise RuntimeError(str(made))
+            self.images[key] = path
+        return self.images[key]
+
     def execute(
         self,
         command: Sequence[str],
@@ -336,29 +366,19 @@ class Arena:
         inner: Sequence[str] = (),
         cwd: str = "work",
     ) -> Outcome:
-        """Runs a command in the workspace: natively where `options` is None, else by `capwrap run` with them.
+        """Runs a command in the workspace: natively where `options` is None, else by capwrap-exec with their policy.
 
-        `wrap` is a prefix that acts before the user changes, `inner` one that acts as the user, outside capwrap.
+        capwrap-exec is `capwrap run` without Python, whose start would take longer than most attacks. `wrap` is a
+        prefix that acts before the user changes, `inner` one that acts as the user, outside capwrap.
         """
         # prlimit before setpriv: the hard limit of the caller may be lower for the user.
         limits = ["prlimit", f"--nofile={NOFILE}", "--"]
         if options is None:
             argv = [*wrap, *limits, *self.who.prefix(), *inner, *command]
         else:
-            policy = [*self.grants(), *(o.replace("{base}", str(self.base)) for o in options)]
-            user = [*reach(self.who, self.staging), *self.who.prefix()]
-            if stdin != subprocess.DEVNULL and stat.S_ISDIR(os.fstat(stdin).st_mode):
-                # Python does not start with a directory for its standard input; the engine without it does.
-                image = str(self.staging / "policy.cap")
-                made = run(
-                    [*user, capwrap(), "compile", *policy, "-o", image], cwd=self.base / cwd, env=self.who.environment
-                )
-                if made.returncode:
-                    raise RuntimeError(str(made))
-                confined = [f"{capwrap()}-exec", image, "--", *command]
-            else:
-                confined = [capwrap(), "run", "-q", *policy, "--", *command]
-            argv = [*wrap, *limits, *user, *inner, *confined]
+            confined = [f"{capwrap()}-exec", str(self.image(options, cwd)), "--", *command]
+            container = self.container() if self.contained else []
+            argv = [*wrap, *limits, *container, *self.who.prefix(), *inner, *confined]
         return run(argv, cwd=self.base / cwd, env=self.who.environment, stdin=stdin, timeout=timeout)
 
     def attack(
@@ -445,6 +465,8 @@ class Arena:
                 setup=setup,
             )
             assert outcome.verdict == "ESCAPED", f"natively the attack shows nothing: {outcome}"
+        else:
+            self.unshown.append(native)
         outcome, changes = self.attack(
             family,
             attack,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from escape.conftest import variants
-from escape.harness import PATH, SOURCES, Arena, capwrap, run
+from escape.harness import PATH, Arena, capwrap, run
 
 # An ordinary user cannot be reached from inside: that takes a mount namespace, which the profile denies.
 VARIANTS = [variant for variant in variants() if not variant.startswith("user")]
@@ -40,16 +40,9 @@ MECHANISM = [
 ]
 
 
-def launcher(arena: Arena) -> list[str]:
-    program = arena.programs.directory / "dockerlike"
-    if not program.exists():
-        arena.programs.compile(program, [SOURCES / "escape" / "dockerlike.c"])
-    return [str(program)]
-
-
 @pytest.mark.parametrize("arena", VARIANTS, indirect=True)
 def test_a_granted_file_opens_in_a_container(arena: Arena) -> None:
-    outcome, _ = arena.attack("escape/paths", "open", "{base}/work/file", options=(), wrap=launcher(arena))
+    outcome, _ = arena.attack("escape/paths", "open", "{base}/work/file", options=(), wrap=arena.container())
     assert outcome.stdout.endswith(": work\n\n"), str(outcome)
 
 
@@ -68,7 +61,7 @@ def test_a_target_that_becomes_another_user_in_a_container_is_served(arena: Aren
         place.mkdir()
         place.chmod(0o777)
         front = [capwrap(), "run", "-q", "--"] if confined else []
-        outcomes.append(run([*launcher(arena), *front, *become], cwd=place, env={"PATH": PATH}))
+        outcomes.append(run([*arena.container(), *front, *become], cwd=place, env={"PATH": PATH}))
     native, confined_run = outcomes
     assert native.returncode == 0, str(native)
     assert native.stdout.startswith("65534\nroot:755\n"), str(native)
@@ -81,7 +74,7 @@ def test_a_target_that_becomes_another_user_in_a_container_is_served(arena: Aren
 def test_an_attack_is_held_in_a_container(arena: Arena, attack: tuple[str, ...]) -> None:
     family, name, *args = attack
     standin = ["standin"] if attack in MECHANISM else []
-    wrap = launcher(arena)
+    wrap = arena.container()
     outcome, _ = arena.attack(f"escape/{family}", name, *args, *standin, options=None, wrap=wrap)
     assert outcome.verdict == "ESCAPED", f"natively the attack shows nothing: {outcome}"
     outcome, changes = arena.attack(f"escape/{family}", name, *args, options=(), wrap=wrap)

@@ -17,19 +17,21 @@ from escape.harness import SOURCES, Arena, Outcome, capwrap, reach
 # Prints, when the command has ended, whether the victim beside it still lived: then SIGTERM is what ended it. A handler
 # (which children do not inherit) keeps the shell alive, whose parent no attack may kill.
 BESIDE = """
+nice_of() { set -- $(cut -d')' -f2 /proc/$1/stat); eval echo '${17}'; }
 trap : USR1
 sleep 1000 & victim=$!
 until [ "$(cat /proc/$victim/comm)" = sleep ]; do :; done
+was=$(nice_of $victim)
 "$@"
 code=$?
-set -- $(cut -d')' -f2 /proc/$victim/stat)
-nice=$(eval echo '${17}')
+nice=$(nice_of $victim)
+[ $nice != $was ] || nice=unchanged
 kill -TERM $victim
 wait $victim
 echo "victim $? nice $nice"
 exit $code
 """
-UNHURT = "victim 143 nice 0"
+UNHURT = "victim 143 nice unchanged"
 
 
 def pid_namespace() -> list[str]:

@@ -1,0 +1,68 @@
+"""What the attacks came to, kept for the table in the manual: `@pytest.mark.stopped_by` and build/attacks.json.
+
+Every test that attacks says what stops it, first what the attack meets first:
+
+    @pytest.mark.stopped_by("rewriter", "Landlock")
+    def test_a_program_outside_the_grants_does_not_run(arena: Arena) -> None:
+
+What came of it in a run of the tests goes to build/attacks.json, where a later run of the same test replaces it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+MECHANISMS = {
+    "rewriter": "the call stops, and is decided on a copy of its arguments: the name, the right or the process is not"
+    " there",
+    "supervisor": "what the decision rests on is held by the supervisor, which makes the call itself, or shows"
+    " something of its own in place of what is there",
+    "seccomp": "the seccomp program refuses the call by its number and its registers",
+    "capability form": "the seccomp program passes the call in a form in which it does no harm, and in no other",
+    "pad": "the memory that the call rests on is a sealed file, mapped read-only",
+    "exec stop": "what an exec has mapped is compared with what was decided, and the process killed where they differ",
+    "launcher": "it was closed, dropped or made private before the first instruction",
+    "no_new_privs": "the kernel gives no privilege to a process that has renounced it",
+    "Landlock": "the kernel's own rules, made from the same grants",
+    "kernel": "the kernel knows no such thing, for anybody",
+}
+
+_RESULTS = pytest.StashKey[dict[str, dict[str, object]]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if _RESULTS not in config.stash:
+        config.stash[_RESULTS] = {}
+        config.addinivalue_line("markers", f"stopped_by(*mechanisms): what stops the attack: {', '.join(MECHANISMS)}")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    mark = item.get_closest_marker("stopped_by")
+    if mark is not None and (call.when == "call" or report.outcome != "passed"):
+        item.config.stash[_RESULTS][item.nodeid] = {"outcome": report.outcome, "unshown": []}
+    elif mark is not None and call.when == "teardown":
+        why = [value for name, value in item.user_properties if name == "unshown"]
+        item.config.stash[_RESULTS][item.nodeid]["unshown"] = why
+    return report
+
+
+def results_file(root: Path) -> Path:
+    return root / "build" / "attacks.json"
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    found = session.config.stash[_RESULTS]
+    if not found:
+        return
+    path = results_file(session.config.rootpath)
+    known = json.loads(path.read_text()) if path.exists() else {}
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(dict(sorted((known | found).items())), indent=1) + "\n")
