@@ -28,7 +28,7 @@ MECHANISMS = {
     "launcher": "it was closed, dropped or made private before the first instruction",
     "no_new_privs": "the kernel gives no privilege to a process that has renounced it",
     "Landlock": "the kernel's own rules, made from the same grants",
-    "kernel": "the kernel knows no such thing, for anybody",
+    "EXITKILL": "the kernel kills what a tracer traced when the tracer ends (PTRACE_O_EXITKILL)",
 }
 
 _RESULTS = pytest.StashKey[dict[str, dict[str, object]]]()

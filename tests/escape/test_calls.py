@@ -70,11 +70,13 @@ REFUSED = [
 ]
 
 
+@pytest.mark.stopped_by("seccomp")
 @pytest.mark.parametrize("attack", ["int80-open", "int80-openat", "int80-unlink", "int80-getpid"])
 def test_no_32_bit_call_is_made(arena: Arena, attack: str) -> None:
     arena.holds("escape/numbers", attack, dies=True)
 
 
+@pytest.mark.stopped_by("seccomp")
 @pytest.mark.parametrize("attack", ["x32-open", "x32-own-numbers"])
 def test_no_x32_call_is_made(arena: Arena, attack: str) -> None:
     outcome, _ = arena.attack("escape/numbers", attack, options=None)
@@ -82,6 +84,7 @@ def test_no_x32_call_is_made(arena: Arena, attack: str) -> None:
     arena.holds("escape/numbers", attack, native=native)
 
 
+@pytest.mark.stopped_by("rewriter", "Landlock")
 @pytest.mark.parametrize(
     "attack",
     [
@@ -98,6 +101,7 @@ def test_the_upper_half_of_a_register_hides_nothing(arena: Arena, attack: str) -
     arena.holds("escape/numbers", attack)
 
 
+@pytest.mark.stopped_by("seccomp")
 def test_numbers_that_nobody_knows_do_nothing(arena: Arena) -> None:
     outcome, _ = arena.attack("escape/numbers", "unknown-numbers", options=None)
     assert outcome.verdict == "HELD", str(outcome)
@@ -110,6 +114,7 @@ def test_every_refused_call_is_tried(arena: Arena) -> None:
     assert listed.stdout.split() == REFUSED
 
 
+@pytest.mark.stopped_by("seccomp", "launcher")
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_call_that_reaches_beyond_any_grant_is_refused(arena: Arena, name: str) -> None:
     outcome, _ = arena.attack("escape/privileges", "call", name, options=None)
@@ -121,6 +126,7 @@ def test_a_call_that_reaches_beyond_any_grant_is_refused(arena: Arena, name: str
     arena.holds("escape/privileges", "call", name, native=native, why="EPERM|ENOSYS")
 
 
+@pytest.mark.stopped_by("seccomp")
 @pytest.mark.parametrize("attack", ["clone-user", "clone-mount", "clone-pid", "clone-net", "clone-upper-half"])
 def test_clone_makes_no_namespace(arena: Arena, attack: str) -> None:
     native = "only root makes these without a user namespace" if arena.who.uid and attack != "clone-user" else None
@@ -128,19 +134,23 @@ def test_clone_makes_no_namespace(arena: Arena, attack: str) -> None:
     arena.holds("escape/privileges", attack, native=native, why="EPERM")
 
 
+@pytest.mark.stopped_by("seccomp")
 def test_clone_untraced_is_refused(arena: Arena) -> None:
     arena.holds("escape/privileges", "clone-untraced", why="EPERM")
 
 
+@pytest.mark.stopped_by("seccomp")
 def test_clone3_is_unknown(arena: Arena) -> None:
     arena.holds("escape/privileges", "clone3", why="ENOSYS")
 
 
+@pytest.mark.stopped_by("seccomp")
 @pytest.mark.parametrize("attack", ["trace-me", "trace-child"])
 def test_the_target_traces_nobody(arena: Arena, attack: str) -> None:
     arena.holds("escape/privileges", attack, why="EPERM")
 
 
+@pytest.mark.stopped_by("seccomp", "launcher")
 def test_a_file_handle_made_outside_opens_nothing(arena: Arena) -> None:
     arena.build()
     # struct file_handle: bytes, type, and up to 128 bytes of handle.
@@ -158,46 +168,56 @@ def test_a_file_handle_made_outside_opens_nothing(arena: Arena) -> None:
     assert not changes
 
 
+@pytest.mark.stopped_by("seccomp", "launcher")
 def test_chroot_into_a_grant_is_refused(arena: Arena) -> None:
     native = "only root may" if arena.who.uid else None
     arena.holds("escape/privileges", "chroot-work", native=native, why="EPERM")
 
 
+@pytest.mark.stopped_by("launcher")
 def test_root_keeps_the_file_capabilities_only(arena: Arena) -> None:
     arena.holds("escape/privileges", "privileges-kept", native="a user has none" if arena.who.uid else None)
 
 
+@pytest.mark.stopped_by("no_new_privs")
 def test_no_new_privileges_cannot_be_taken_back(arena: Arena) -> None:
     arena.holds("escape/privileges", "new-privileges")
 
 
+@pytest.mark.stopped_by("seccomp")
 @pytest.mark.parametrize("attack", ["own-listener", "own-listener-tsync", "own-listener-upper-half"])
 def test_a_listener_of_the_targets_own_is_refused(arena: Arena, attack: str) -> None:
     arena.holds("escape/filters", attack, why="EBUSY")
 
 
+@pytest.mark.stopped_by("supervisor")
 @pytest.mark.parametrize("data", ["0", "1", "2", "257", "437", "39", "65535"])
 def test_the_data_of_a_filter_of_the_targets_own_decides_nothing(arena: Arena, data: str) -> None:
     arena.holds("escape/filters", "own-trace-data", data, native="natively nobody is told of RET_TRACE")
 
 
+@pytest.mark.stopped_by("rewriter", "Landlock")
 @pytest.mark.parametrize("attack", ["own-filter", "break-openat2", "trap-openat2", "kill-openat2"])
 def test_a_filter_of_the_targets_own_opens_no_way_out(arena: Arena, attack: str) -> None:
     arena.holds("escape/filters", attack)
 
 
+@pytest.mark.stopped_by("seccomp")
 def test_system_calls_cannot_be_dispatched_to_the_target(arena: Arena) -> None:
     arena.holds("escape/filters", "user-dispatch", why="EINVAL")
 
 
+@pytest.mark.stopped_by("rewriter", "Landlock")
 def test_a_process_that_cannot_be_read_is_still_confined(arena: Arena) -> None:
     arena.holds("escape/filters", "not-dumpable")
 
 
+@pytest.mark.stopped_by("rewriter")
 def test_a_path_at_the_edge_of_what_is_mapped_is_decided_whole(arena: Arena) -> None:
     arena.holds("escape/filters", "bad-pointers")
 
 
+@pytest.mark.stopped_by("rewriter")
 def test_a_path_too_long_is_not_cut_short(arena: Arena) -> None:
     arena.holds("escape/filters", "long-path")
 

@@ -12,6 +12,7 @@ import pytest
 from escape.harness import Arena, Found
 
 
+@pytest.mark.stopped_by("rewriter", "Landlock")
 @pytest.mark.parametrize(
     "way",
     [
@@ -31,6 +32,7 @@ def test_a_read_only_descriptor_never_becomes_a_writable_one(arena: Arena, way: 
     arena.holds("escape/files", way)
 
 
+@pytest.mark.stopped_by("rewriter")
 @pytest.mark.parametrize(
     "call",
     [
@@ -51,10 +53,12 @@ def test_a_read_only_descriptor_changes_no_attribute(arena: Arena, call: str) ->
     arena.holds("escape/files", call)
 
 
+@pytest.mark.stopped_by("seccomp")
 def test_a_request_to_the_whole_file_system_is_refused(arena: Arena) -> None:
     arena.holds("escape/files", "filesystem-ioctl", why="ENOTTY")
 
 
+@pytest.mark.stopped_by("rewriter", "Landlock")
 @pytest.mark.parametrize(
     "way",
     [
@@ -70,6 +74,7 @@ def test_a_link_or_rename_gives_a_read_only_file_no_more_rights(arena: Arena, wa
     arena.holds("escape/files", way)
 
 
+@pytest.mark.stopped_by("rewriter", "Landlock")
 def test_a_link_by_the_empty_path_gives_a_read_only_file_no_more_rights(arena: Arena) -> None:
     # Needs CAP_DAC_READ_SEARCH, or (from Linux 6.10) a descriptor that the caller itself opened.
     outcome, _ = arena.attack("escape/files", "link-by-empty-path", options=None)
@@ -77,11 +82,13 @@ def test_a_link_by_the_empty_path_gives_a_read_only_file_no_more_rights(arena: A
     arena.holds("escape/files", "link-by-empty-path", native=native)
 
 
+@pytest.mark.stopped_by("rewriter", "Landlock")
 @pytest.mark.parametrize("call", ["unlink-by-descriptor", "make-by-descriptor", "name-tmpfile-in-read-only"])
 def test_a_directory_descriptor_of_a_read_only_grant_changes_nothing(arena: Arena, call: str) -> None:
     arena.holds("escape/files", call)
 
 
+@pytest.mark.stopped_by("rewriter", "Landlock")
 @pytest.mark.parametrize(
     "call",
     ["sibling-by-descriptor", "unlink-sibling-by-descriptor", "denied-by-descriptor", "unlink-denied-by-descriptor"],
@@ -90,36 +97,43 @@ def test_a_directory_descriptor_does_not_reach_what_its_directory_hides(arena: A
     arena.holds("escape/files", call)
 
 
+@pytest.mark.stopped_by("rewriter", "Landlock")
 @pytest.mark.parametrize("name", ["file", "../secret/file", "./file", "/proc/self/fd/0/file", "/dev/fd/0/file"])
 def test_an_inherited_directory_outside_is_no_start_of_a_lookup(arena: Arena, name: str) -> None:
     arena.holds("escape/files", "stdin-directory", name, stdin="secret", why="ENOENT|ENOTDIR")
 
 
+@pytest.mark.stopped_by("rewriter")
 @pytest.mark.parametrize("name", ["file", "..", "."])
 def test_an_inherited_directory_outside_tells_nothing(arena: Arena, name: str) -> None:
     arena.holds("escape/files", "stdin-directory-stat", name, stdin="secret", why="ENOENT")
 
 
+@pytest.mark.stopped_by("rewriter")
 @pytest.mark.parametrize("name", ["file", "../secret/file", "/proc/self/cwd/file"])
 def test_an_inherited_directory_outside_cannot_become_the_current_one(arena: Arena, name: str) -> None:
     arena.holds("escape/files", "stdin-directory-chdir", name, stdin="secret")
 
 
+@pytest.mark.stopped_by("rewriter", "Landlock")
 @pytest.mark.parametrize("call", ["stdin-directory-make", "stdin-directory-unlink"])
 def test_nothing_can_be_changed_in_an_inherited_directory_outside(arena: Arena, call: str) -> None:
     arena.holds("escape/files", call, stdin="secret")
 
 
+@pytest.mark.stopped_by("rewriter", "Landlock")
 @pytest.mark.parametrize("flags", [os.O_RDONLY, os.O_PATH])
 @pytest.mark.parametrize("path", ["/proc/self/fd/0", "/dev/fd/0", "/dev/stdin", "/proc/thread-self/fd/0"])
 def test_an_inherited_read_only_file_cannot_be_reopened_for_writing(arena: Arena, path: str, flags: int) -> None:
     arena.holds("escape/files", "stdin-reopen", path, stdin="secret/file", stdin_flags=flags)
 
 
+@pytest.mark.stopped_by("rewriter")
 def test_the_mode_of_an_inherited_file_outside_cannot_be_changed(arena: Arena) -> None:
     arena.holds("escape/files", "stdin-chmod", stdin="secret/file")
 
 
+@pytest.mark.stopped_by("rewriter", "Landlock")
 @pytest.mark.parametrize("flags", [os.O_RDONLY, os.O_PATH])
 def test_an_inherited_program_outside_cannot_be_run(arena: Arena, flags: int) -> None:
     arena.holds("escape/files", "stdin-exec", stdin="secret/prog", stdin_flags=flags)
@@ -138,11 +152,13 @@ def directory_sender(arena: Arena) -> Iterator[Found]:
         yield Found(stdin=theirs.fileno())
 
 
+@pytest.mark.stopped_by("rewriter", "Landlock")
 @pytest.mark.parametrize("attack", ["received-directory", "received-directory-chdir"])
 def test_a_directory_received_over_a_socket_is_no_start_of_a_lookup(arena: Arena, attack: str) -> None:
     arena.holds("escape/sockets", attack, setup=directory_sender)
 
 
+@pytest.mark.stopped_by("capability form", "rewriter")
 @pytest.mark.parametrize(
     "use",
     ["own-how", "openat", "upper-half", "dup", "fcntl-dup", "fchdir", "proc", "sent", "stat", "names", "exec"],
@@ -151,6 +167,7 @@ def test_a_capability_used_by_its_number_leads_nowhere_outside(arena: Arena, use
     arena.holds("escape/caps", use, standin=True)
 
 
+@pytest.mark.stopped_by("seccomp")
 @pytest.mark.parametrize(
     "hurt",
     [
@@ -169,24 +186,29 @@ def test_no_capability_can_be_closed_or_replaced(arena: Arena, hurt: str) -> Non
     arena.holds("escape/hurts", hurt, standin=True)
 
 
+@pytest.mark.stopped_by("seccomp")
 @pytest.mark.parametrize("hurt", ["cloexec-range", "setfd"])
 def test_no_capability_can_be_made_to_close_on_exec(arena: Arena, hurt: str) -> None:
     arena.holds("escape/hurts", hurt, standin=True)
 
 
+@pytest.mark.stopped_by("seccomp")
 def test_fioclex_closes_no_capability_on_exec(arena: Arena) -> None:
     arena.holds("escape/hurts", "fioclex", native="an O_PATH descriptor takes no ioctl")
 
 
+@pytest.mark.stopped_by("seccomp")
 def test_no_descriptor_can_be_duplicated_into_the_range_of_the_capabilities(arena: Arena) -> None:
     arena.holds("escape/hurts", "land", standin=True, stdin="secret")
 
 
+@pytest.mark.stopped_by("supervisor")
 @pytest.mark.parametrize("where", ["shown-fd", "shown-fdinfo", "shown-link"])
 def test_proc_does_not_show_the_capabilities(arena: Arena, where: str) -> None:
     arena.holds("escape/caps", where, standin=True)
 
 
+@pytest.mark.stopped_by("launcher")
 def test_the_capabilities_find_room_where_the_limit_cannot_be_raised(arena: Arena) -> None:
     # Without CAP_SYS_RESOURCE nobody raises a hard limit, in a container root neither: it is shown smaller.
     inner = ["prlimit", "--nofile=1024:1024", "--"]

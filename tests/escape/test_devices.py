@@ -14,12 +14,14 @@ from escape.harness import Arena, Found
 from escape.test_processes import BESIDE, UNHURT
 
 
+@pytest.mark.stopped_by("rewriter", "launcher")
 @pytest.mark.parametrize("attack", ["node-char", "node-block", "node-by-descriptor", "node-upper-half"])
 def test_no_device_node_is_made(arena: Arena, attack: str) -> None:
     native = "only root makes device nodes" if arena.who.uid or os.geteuid() else None
     arena.holds("escape/devices", attack, native=native, why="EPERM")
 
 
+@pytest.mark.stopped_by("rewriter", "Landlock")
 @pytest.mark.parametrize("device", ["/dev/kmsg", "/dev/mem", "/dev/loop0", "/dev/kvm", "/dev/fuse", "/dev/console"])
 def test_devices_outside_the_list_are_not_there(arena: Arena, device: str) -> None:
     outcome, _ = arena.attack("escape/devices", "open-device", device, options=None)
@@ -42,6 +44,7 @@ FILES = [
 ]
 
 
+@pytest.mark.stopped_by("rewriter", "Landlock")
 @pytest.mark.parametrize("path", FILES)
 def test_nothing_of_the_kernels_own_files_can_be_written(arena: Arena, path: str) -> None:
     outcome, _ = arena.attack("escape/devices", "open-for-writing", path, options=None)
@@ -49,6 +52,7 @@ def test_nothing_of_the_kernels_own_files_can_be_written(arena: Arena, path: str
     arena.holds("escape/devices", "open-for-writing", path, native=native)
 
 
+@pytest.mark.stopped_by("rewriter", "Landlock")
 @pytest.mark.parametrize(
     "path",
     [
@@ -71,6 +75,7 @@ def test_what_proc_and_sys_do_not_list_cannot_be_read(arena: Arena, path: str) -
     arena.holds("escape/devices", "read-proc", path, native=native)
 
 
+@pytest.mark.stopped_by("supervisor")
 def test_the_mount_table_names_nothing_outside_the_namespace(arena: Arena) -> None:
     for name in ("mounts", "mountinfo", "mountstats"):
         outcome, changes = arena.attack("escape/devices", "read-proc", f"/proc/self/{name}", options=())
@@ -121,6 +126,7 @@ def typed_at_terminal(arena: Arena) -> Iterator[Found]:
 CONTROLLING = ["sh", "-c", 'exec < "$(readlink /proc/self/fd/0)" && exec "$@"', "sh"]
 
 
+@pytest.mark.stopped_by("seccomp")
 @pytest.mark.parametrize(
     "attack",
     ["terminal-input", "terminal-input-upper-half", "terminal-linux", "terminal-discipline"],
@@ -136,6 +142,7 @@ def test_nothing_is_typed_into_or_set_on_the_callers_terminal(arena: Arena, atta
     assert not changes
 
 
+@pytest.mark.stopped_by("Landlock")
 @pytest.mark.parametrize("attack", ["terminal-async", "terminal-fioasync", "terminal-async-owned"])
 def test_input_at_the_terminal_signals_nobody_outside(arena: Arena, attack: str) -> None:
     inner = [*CONTROLLING, "sh", "-c", BESIDE, "sh"]
@@ -152,6 +159,7 @@ def test_input_at_the_terminal_signals_nobody_outside(arena: Arena, attack: str)
 REQUESTS = ["0x81009431", "0x80111500", "0x40106614", "0x1", "0xc0045878", "0x125d"]
 
 
+@pytest.mark.stopped_by("seccomp")
 @pytest.mark.parametrize("number", REQUESTS)
 def test_ioctl_requests_that_are_not_listed_are_refused(arena: Arena, number: str) -> None:
     outcome, _ = arena.attack("escape/devices", "strange-ioctl", number, "{base}/work/file", options=None)
@@ -159,6 +167,7 @@ def test_ioctl_requests_that_are_not_listed_are_refused(arena: Arena, number: st
     arena.holds("escape/devices", "strange-ioctl", number, "{base}/work/file", native=native, why="ENOTTY|EPERM")
 
 
+@pytest.mark.stopped_by("launcher")
 @pytest.mark.parametrize("directory", ["{base}/work", "{base}/ro", "{base}/secret"])
 def test_no_core_file_is_written(arena: Arena, directory: str) -> None:
     piped = Path("/proc/sys/kernel/core_pattern").read_text().startswith(("|", "/", "@"))

@@ -14,32 +14,38 @@ from escape.harness import NOBODY, SOURCES, Arena, Found
 LOADER = "/lib64/ld-linux-x86-64.so.2"
 
 
+@pytest.mark.stopped_by("rewriter", "Landlock", "exec stop")
 @pytest.mark.parametrize("route", ["{base}/secret/prog", "../secret/prog", "directory/prog", "up/secret/prog"])
 def test_a_program_outside_the_grants_does_not_run(arena: Arena, route: str) -> None:
     arena.holds("escape/execs", "by-path", route, why="ENOENT")
 
 
+@pytest.mark.stopped_by("rewriter", "Landlock", "exec stop")
 @pytest.mark.parametrize("route", ["/proc/self/root{base}/secret/prog", "/proc/self/cwd/../secret/prog"])
 def test_a_program_outside_the_grants_does_not_run_by_a_magic_link(arena: Arena, route: str) -> None:
     arena.holds("escape/execs", "by-path", route)
 
 
+@pytest.mark.stopped_by("rewriter", "Landlock", "exec stop")
 @pytest.mark.parametrize("attack", ["memfd", "memfd-exec-flag", "memfd-by-proc", "memfd-by-dev-fd", "memfd-script"])
 def test_memory_is_no_program(arena: Arena, attack: str) -> None:
     native = "a script of a descriptor needs /dev/fd, and echo its loader" if attack == "memfd-script" else None
     arena.holds("escape/execs", attack, native=native, dies=True)
 
 
+@pytest.mark.stopped_by("rewriter", "Landlock", "exec stop")
 @pytest.mark.parametrize("attack", ["deleted", "deleted-by-proc", "tmpfile"])
 def test_a_file_without_a_name_is_no_program(arena: Arena, attack: str) -> None:
     arena.holds("escape/execs", attack, dies=True)
 
 
+@pytest.mark.stopped_by("rewriter", "Landlock", "exec stop")
 @pytest.mark.parametrize("attack", ["written", "written-fd", "read-only-fd", "path-fd"])
 def test_a_file_of_a_grant_without_execute_is_no_program(arena: Arena, attack: str) -> None:
     arena.holds("escape/execs", attack, why="EACCES", dies=True)
 
 
+@pytest.mark.stopped_by("rewriter", "Landlock", "exec stop")
 @pytest.mark.parametrize(
     "attack",
     [
@@ -65,6 +71,7 @@ def with_foreign_loader(arena: Arena) -> Iterator[Found]:
     yield Found((str(target),))
 
 
+@pytest.mark.stopped_by("rewriter", "Landlock", "exec stop")
 def test_no_program_is_loaded_by_a_loader_outside_the_grants(arena: Arena) -> None:
     arena.holds("escape/execs", "by-path", setup=with_foreign_loader, dies=True)
 
@@ -80,6 +87,7 @@ def with_foreign_library(arena: Arena) -> Iterator[Found]:
     yield Found((str(arena.programs.compile(arena.base / "secret/library.so", [source], "-shared", "-fPIC")),))
 
 
+@pytest.mark.stopped_by("rewriter", "Landlock")
 def test_no_library_outside_the_grants_is_loaded(arena: Arena) -> None:
     outcome, _ = arena.attack("escape/execs", "preload", options=None, setup=with_foreign_library)
     assert outcome.verdict == "ESCAPED", str(outcome)
@@ -98,6 +106,7 @@ def with_foreign_program_for_the_loader(arena: Arena) -> Iterator[Found]:
     yield Found((str(target),))
 
 
+@pytest.mark.stopped_by("rewriter", "Landlock")
 def test_the_loader_loads_no_program_outside_the_grants(arena: Arena) -> None:
     setup = with_foreign_program_for_the_loader
     outcome, _ = arena.attack("escape/execs", "by-loader", options=None, setup=setup)
@@ -120,6 +129,7 @@ def with_set_id_program(arena: Arena) -> Iterator[Found]:
     yield Found((str(target),))
 
 
+@pytest.mark.stopped_by("no_new_privs")
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a program of somebody else")
 def test_a_set_id_program_gives_nothing(arena: Arena) -> None:
     mounted_nosuid = os.statvfs(arena.base).f_flag & os.ST_NOSUID

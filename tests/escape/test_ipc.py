@@ -45,6 +45,7 @@ def kept(kind: str) -> Setup:
     return setup
 
 
+@pytest.mark.stopped_by("rewriter")
 @pytest.mark.parametrize(
     "attack",
     [
@@ -69,6 +70,7 @@ def test_a_system_v_object_of_somebody_else_is_out_of_reach(arena: Arena, attack
     arena.holds("escape/ipc", attack, setup=kept(attack.split("-", maxsplit=1)[0]))
 
 
+@pytest.mark.stopped_by("supervisor")
 @pytest.mark.parametrize("attack", ["queue-open", "queue-unlink"])
 def test_a_posix_queue_of_somebody_else_is_out_of_reach(arena: Arena, attack: str) -> None:
     arena.holds("escape/ipc", attack, setup=kept("queue"))
@@ -98,6 +100,7 @@ def temporary_file(arena: Arena) -> Iterator[Found]:
         Path(path).unlink(missing_ok=True)
 
 
+@pytest.mark.stopped_by("launcher", "Landlock")
 @pytest.mark.parametrize("operation", ["open", "stat", "unlink"])
 @pytest.mark.parametrize("place", [shared_memory, temporary_file])
 def test_the_machines_shared_and_temporary_files_are_not_there(arena: Arena, place: Setup, operation: str) -> None:

@@ -42,6 +42,7 @@ ATTACKS = [
 ]
 
 
+@pytest.mark.stopped_by("seccomp", "pad")
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_the_pad_cannot_be_changed_or_replaced(arena: Arena, attack: str) -> None:
     arena.holds("escape/pad", attack, standin=True, dies=True)
@@ -50,6 +51,7 @@ def test_the_pad_cannot_be_changed_or_replaced(arena: Arena, attack: str) -> Non
 DOORS = ["by-number", "by-proc-self", "by-thread-self", "by-dev-fd", "by-pid", "by-parent", "by-map-files"]
 
 
+@pytest.mark.stopped_by("pad", "rewriter")
 @pytest.mark.parametrize("door", DOORS)
 def test_the_file_behind_the_pad_is_out_of_reach(arena: Arena, door: str) -> None:
     # map_files is for CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE.
@@ -91,6 +93,7 @@ def do_deeds(fd: int) -> dict[str, int | None]:
     return found
 
 
+@pytest.mark.stopped_by("pad")
 def test_who_reaches_the_file_behind_the_pad_cannot_change_it(arena: Arena) -> None:
     """The seals are the second line, which the target never comes to see: they are tried from outside, by /proc."""
     fd = os.memfd_create("standin", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
@@ -114,21 +117,25 @@ def test_who_reaches_the_file_behind_the_pad_cannot_change_it(arena: Arena) -> N
                 os.close(fd)
 
 
+@pytest.mark.stopped_by("pad")
 @pytest.mark.parametrize("attack", ["huge", "grow-down"])
 def test_no_mapping_that_the_kernel_places_or_grows_comes_to_lie_there(arena: Arena, attack: str) -> None:
     arena.holds("escape/placed", attack, dies=True)
 
 
+@pytest.mark.stopped_by("seccomp")
 def test_the_heap_cannot_be_moved_there(arena: Arena) -> None:
     # A position-independent program's data lies above the pad, and the heap has to lie above that.
     arena.holds("escape/placed", "set-mm", static=True, dies=True)
 
 
+@pytest.mark.stopped_by("seccomp")
 def test_the_vdso_cannot_be_mapped_there(arena: Arena) -> None:
     native = "without /proc there is no telling where the first vdso lies" if arena.pure else None
     arena.holds("escape/placed", "vdso", standin=True, native=native, dies=True)
 
 
+@pytest.mark.stopped_by("seccomp")
 @pytest.mark.parametrize("attack", ["tagged", "shadow-stack"])
 def test_what_newer_processors_can_do_with_addresses_leaves_the_pad_alone(arena: Arena, attack: str) -> None:
     outcome, _ = arena.attack("escape/placed", attack, "standin", options=None)
@@ -136,6 +143,7 @@ def test_what_newer_processors_can_do_with_addresses_leaves_the_pad_alone(arena:
     arena.holds("escape/placed", attack, standin=True, native=native, dies=True)
 
 
+@pytest.mark.stopped_by("exec stop")
 @pytest.mark.parametrize(
     "layout",
     [
@@ -153,31 +161,38 @@ def test_a_program_linked_to_lie_there_does_not_start(arena: Arena, layout: str)
     arena.holds("escape/execs", "by-path", str(program), dies=True)
 
 
+@pytest.mark.stopped_by("capability form", "rewriter")
 @pytest.mark.parametrize("attack", ["read-only-offsets", "writable-offsets"])
 def test_no_how_can_be_read_from_between_two_slots(arena: Arena, attack: str) -> None:
     arena.holds("escape/forms", attack, standin=True)
 
 
+@pytest.mark.stopped_by("capability form", "rewriter")
 def test_nothing_else_in_the_pad_serves_as_a_how(arena: Arena) -> None:
     arena.holds("escape/forms", "other-regions", standin=True)
 
 
+@pytest.mark.stopped_by("capability form", "rewriter")
 def test_no_other_size_of_a_how_is_let_through(arena: Arena) -> None:
     arena.holds("escape/forms", "odd-sizes", standin=True)
 
 
+@pytest.mark.stopped_by("capability form", "rewriter")
 def test_a_pointer_that_is_a_slot_in_its_lower_half_only_is_no_slot(arena: Arena) -> None:
     arena.holds("escape/forms", "upper-half-pointer", standin=True)
 
 
+@pytest.mark.stopped_by("capability form", "rewriter")
 def test_the_hows_of_the_pad_serve_no_descriptor_of_ones_own(arena: Arena) -> None:
     arena.holds("escape/forms", "own-descriptor", standin=True, stdin="secret")
 
 
+@pytest.mark.stopped_by("seccomp", "rewriter")
 def test_entering_the_stub_anywhere_with_any_registers_does_nothing(arena: Arena) -> None:
     arena.holds("escape/forms", "enter-stub", standin=True)
 
 
+@pytest.mark.stopped_by("supervisor")
 def test_the_numbers_that_only_the_stub_uses_are_unknown_to_others(arena: Arena) -> None:
     why = "the numbers are unknown to the kernel, too: this compares with it"
     outcome, _ = arena.attack("escape/forms", "private-numbers", options=None)

@@ -83,32 +83,38 @@ ROUTES = {
 }
 
 
+@pytest.mark.stopped_by("rewriter", "Landlock")
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_an_absolute_path_outside_the_grants_gives_nothing(arena: Arena, operation: str) -> None:
     arena.holds("escape/paths", operation, f"{{base}}/secret/{OPERATIONS[operation]}")
 
 
+@pytest.mark.stopped_by("capability form", "rewriter", "Landlock")
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_a_symlinked_directory_leads_no_call_outside_the_grants(arena: Arena, operation: str) -> None:
     arena.holds("escape/paths", operation, f"directory/{OPERATIONS[operation]}")
 
 
+@pytest.mark.stopped_by("rewriter", "Landlock")
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_dot_dot_leads_no_call_outside_the_grants(arena: Arena, operation: str) -> None:
     arena.holds("escape/paths", operation, f"../secret/{OPERATIONS[operation]}")
 
 
+@pytest.mark.stopped_by("rewriter", "Landlock")
 @pytest.mark.parametrize("route", ROUTES)
 def test_no_way_to_write_a_path_reads_a_secret(arena: Arena, route: str) -> None:
     arena.holds("escape/paths", "open", ROUTES[route])
 
 
+@pytest.mark.stopped_by("rewriter")
 @pytest.mark.parametrize("route", ROUTES)
 def test_no_way_to_write_a_path_tells_that_a_secret_exists(arena: Arena, route: str) -> None:
     # /proc under --pure and capwrap's private directories aside, the answer is that of a name that does not exist.
     arena.holds("escape/paths", "stat", ROUTES[route], why="ENOENT|ENOTDIR|EACCES")
 
 
+@pytest.mark.stopped_by("rewriter")
 @pytest.mark.parametrize(
     "operation", ["open", "stat", "readlink", "chdir", "exec", "mkdir", "unlink", "list", "access"]
 )
@@ -122,6 +128,7 @@ def test_an_ungranted_name_is_answered_as_one_that_does_not_exist(arena: Arena, 
 MAKING = ["mkdir", "mkfifo", "symlink", "link-over", "create"]
 
 
+@pytest.mark.stopped_by("rewriter")
 @pytest.mark.parametrize(
     "directory", ["{base}/secret", "../secret", "directory", "{base}/carved/private", "{base}/names"]
 )
@@ -138,6 +145,7 @@ def test_an_answer_does_not_tell_whether_an_ungranted_name_exists(arena: Arena, 
     assert not changes
 
 
+@pytest.mark.stopped_by("launcher", "rewriter")
 @pytest.mark.parametrize("arena", PURE, indirect=True)
 @pytest.mark.parametrize("operation", [*MAKING, "open", "stat", "chmod", "unlink"])
 def test_an_ungranted_current_directory_tells_nothing(arena: Arena, operation: str) -> None:
@@ -151,22 +159,26 @@ def test_an_ungranted_current_directory_tells_nothing(arena: Arena, operation: s
     assert not changes
 
 
+@pytest.mark.stopped_by("rewriter", "Landlock")
 @pytest.mark.parametrize("operation", ["open", "stat", "write", "unlink", "rename-away", "link-away", "chmod"])
 def test_the_sibling_of_a_name_granted_alone_is_invisible(arena: Arena, operation: str) -> None:
     arena.holds("escape/paths", operation, "{base}/names/sibling", why="ENOENT")
 
 
+@pytest.mark.stopped_by("rewriter", "Landlock")
 @pytest.mark.parametrize("operation", ["create", "mkdir", "mkfifo", "symlink", "rename-over", "link-over"])
 def test_nothing_can_be_made_beside_a_name_granted_alone(arena: Arena, operation: str) -> None:
     arena.holds("escape/paths", operation, "{base}/names/new")
 
 
+@pytest.mark.stopped_by("supervisor")
 def test_a_listing_of_the_directory_of_a_name_granted_alone_shows_that_name_only(arena: Arena) -> None:
     outcome, changes = arena.attack("escape/paths", "list", "{base}/names", options=())
     assert not changes
     assert outcome.stdout.split() in (["ESCAPED", "granted"], ["HELD", "EACCES", f"{arena.base}/names"]), str(outcome)
 
 
+@pytest.mark.stopped_by("supervisor")
 def test_a_listing_of_an_ancestor_shows_grants_only(arena: Arena) -> None:
     outcome, changes = arena.attack("escape/paths", "list", "{base}", options=())
     assert not changes
@@ -174,11 +186,13 @@ def test_a_listing_of_an_ancestor_shows_grants_only(arena: Arena) -> None:
     assert set(outcome.stdout.split()[1:]) == {"work", "other", "ro", "rox", "names", "carved"}
 
 
+@pytest.mark.stopped_by("rewriter", "Landlock")
 @pytest.mark.parametrize("operation", ["create", "mkdir", "symlink", "rename-over", "link-over", "mkfifo"])
 def test_nothing_can_be_made_in_an_ancestor_of_a_grant(arena: Arena, operation: str) -> None:
     arena.holds("escape/paths", operation, "{base}/new")
 
 
+@pytest.mark.stopped_by("rewriter", "Landlock")
 @pytest.mark.parametrize("name", ["carved", "carved/sub", "ro", "names", "other"])
 @pytest.mark.parametrize("operation", ["rename-dir", "exchange-dir"])
 def test_an_ancestor_of_a_denied_path_cannot_be_moved_away(arena: Arena, operation: str, name: str) -> None:
@@ -202,22 +216,26 @@ DENIED = {
 }
 
 
+@pytest.mark.stopped_by("rewriter")
 @pytest.mark.parametrize("way", DENIED)
 def test_a_denied_path_cannot_be_reached_however_it_is_written(arena: Arena, way: str) -> None:
     arena.holds("escape/paths", "stat", DENIED[way], why="ENOENT")
 
 
+@pytest.mark.stopped_by("rewriter", "Landlock")
 @pytest.mark.parametrize("operation", ["open", "write", "chmod", "unlink", "rename-away", "link-away", "exchange"])
 @pytest.mark.parametrize("name", ["carved/private/file", "carved/a.key", "carved/sub/b.key"])
 def test_a_denied_path_gives_nothing_to_any_call(arena: Arena, operation: str, name: str) -> None:
     arena.holds("escape/paths", operation, f"{{base}}/{name}", why="ENOENT")
 
 
+@pytest.mark.stopped_by("rewriter")
 @pytest.mark.parametrize("operation", ["create", "mkdir", "symlink", "rename-over", "link-over", "mkfifo"])
 def test_a_denied_name_that_does_not_exist_cannot_be_made(arena: Arena, operation: str) -> None:
     arena.holds("escape/paths", operation, "{base}/carved/new.key")
 
 
+@pytest.mark.stopped_by("rewriter", "Landlock")
 @pytest.mark.parametrize(
     "operation",
     [
@@ -239,21 +257,25 @@ def test_a_read_only_grant_cannot_be_changed(arena: Arena, operation: str) -> No
     arena.holds("escape/paths", operation, "{base}/ro/file", why="EACCES")
 
 
+@pytest.mark.stopped_by("rewriter", "Landlock")
 @pytest.mark.parametrize("operation", ["create", "mkdir", "symlink", "rename-over", "link-over", "mkfifo", "tmpfile"])
 def test_nothing_can_be_made_in_a_read_only_grant(arena: Arena, operation: str) -> None:
     arena.holds("escape/paths", operation, "{base}/ro" if operation == "tmpfile" else "{base}/ro/new", why="EACCES")
 
 
+@pytest.mark.stopped_by("rewriter", "Landlock", "exec stop")
 @pytest.mark.parametrize("operation", ["exec", "execveat", "empty-path-exec"])
 def test_a_grant_without_execute_runs_nothing(arena: Arena, operation: str) -> None:
     arena.holds("escape/paths", operation, "{base}/ro/prog", why="EACCES")
 
 
+@pytest.mark.stopped_by("supervisor")
 @pytest.mark.parametrize("place", ["root", "cwd", "fd", "exe", "environ", "maps", "mem", "ns/mnt", "task", "stat"])
 def test_proc_shows_nothing_of_a_process_outside(arena: Arena, place: str) -> None:
     arena.holds("escape/processes", "proc-of-victim", place)
 
 
+@pytest.mark.stopped_by("supervisor", "Landlock")
 @pytest.mark.parametrize("place", ["root", "cwd"])
 def test_the_directories_of_a_process_outside_lead_nowhere(arena: Arena, place: str) -> None:
     arena.holds("escape/processes", "path-through-victim", place)

@@ -54,6 +54,7 @@ def beside(arena: Arena, family: str, attack: str, *, wrap: list[str], confined:
     return outcome
 
 
+@pytest.mark.stopped_by("rewriter", "Landlock")
 @pytest.mark.parametrize(
     "call",
     ["kill", "kill-probe", "kill-upper-half", "kill-group", "tkill", "tgkill", "sigqueue", "tgsigqueue", "pidfd-open"],
@@ -62,15 +63,18 @@ def test_no_signal_reaches_a_process_outside(arena: Arena, call: str) -> None:
     arena.holds("escape/processes", call, why="ESRCH")
 
 
+@pytest.mark.stopped_by("supervisor", "Landlock")
 def test_no_process_descriptor_comes_from_proc(arena: Arena) -> None:
     arena.holds("escape/processes", "pidfd-from-proc")
 
 
+@pytest.mark.stopped_by("rewriter", "Landlock")
 def test_process_1_is_not_there(arena: Arena) -> None:
     native = "a user may not signal it" if arena.who.uid or os.geteuid() else None
     arena.holds("escape/processes", "kill-init", native=native, why="ESRCH")
 
 
+@pytest.mark.stopped_by("rewriter")
 @pytest.mark.parametrize(
     "call",
     [
@@ -96,6 +100,7 @@ def test_limits_and_scheduling_of_a_process_outside_are_out_of_reach(arena: Aren
     arena.holds("escape/scheduling", call, why="ESRCH")
 
 
+@pytest.mark.stopped_by("rewriter", "seccomp")
 @pytest.mark.parametrize(
     "call", ["getpgid", "getsid", "robust-list", "migrate-pages", "move-pages", "process-mrelease"]
 )
@@ -108,24 +113,29 @@ def test_a_process_outside_cannot_be_asked_about_or_moved(arena: Arena, call: st
     arena.holds("escape/processes", call, native=native, why="ESRCH|EPERM|ENOSYS")
 
 
+@pytest.mark.stopped_by("rewriter", "seccomp", "Landlock")
 @pytest.mark.parametrize("call", ["setown", "setown-ex", "setown-group", "siocspgrp", "fiosetown"])
 def test_no_process_outside_can_be_made_to_own_a_descriptors_signals(arena: Arena, call: str) -> None:
     arena.holds("escape/processes", call)
 
 
+@pytest.mark.stopped_by("seccomp", "Landlock")
 @pytest.mark.parametrize("call", ["ptrace", "readv", "kcmp"])
 def test_the_memory_of_a_process_outside_is_out_of_reach(arena: Arena, call: str) -> None:
     arena.holds("escape/processes", call, why="EPERM|ESRCH")
 
 
+@pytest.mark.stopped_by("supervisor")
 def test_proc_does_not_list_a_process_outside(arena: Arena) -> None:
     arena.holds("escape/processes", "proc-lists-victim")
 
 
+@pytest.mark.stopped_by("rewriter", "Landlock")
 def test_the_parent_cannot_be_killed(arena: Arena) -> None:
     arena.holds("escape/processes", "parent", native="the parent runs the tests")
 
 
+@pytest.mark.stopped_by("Landlock")
 @pytest.mark.parametrize("attack", ["everybody", "own-group", "own-group-by-number"])
 def test_a_signal_to_everybody_reaches_nobody_outside(arena: Arena, attack: str) -> None:
     # The namespace's maker is in the group, but outside the namespace.
@@ -138,6 +148,7 @@ def test_a_signal_to_everybody_reaches_nobody_outside(arena: Arena, attack: str)
     assert confined.returncode in (0, 1), str(confined)
 
 
+@pytest.mark.stopped_by("rewriter")
 def test_the_priority_of_all_processes_of_a_user_is_out_of_reach(arena: Arena) -> None:
     native = beside(arena, "escape/scheduling", "setpriority-user", wrap=pid_namespace(), confined=False)
     assert "nice 19" in native.stdout, str(native)
@@ -192,6 +203,7 @@ def survivor(arena: Arena, *mode: str, confined: bool) -> Iterator[tuple[subproc
                 os.kill(pid, signal.SIGKILL)
 
 
+@pytest.mark.stopped_by("supervisor")
 def test_what_a_command_leaves_behind_ends_with_it(arena: Arena) -> None:
     with survivor(arena, confined=False) as (process, trail):
         assert process.wait(60) == 0
@@ -201,6 +213,7 @@ def test_what_a_command_leaves_behind_ends_with_it(arena: Arena) -> None:
         assert not writers(trail), "a process outlived the run"
 
 
+@pytest.mark.stopped_by("EXITKILL")
 def test_nothing_survives_the_supervisors_death_by_sigkill(arena: Arena) -> None:
     with survivor(arena, "stay", confined=False) as (process, trail):
         process.kill()

@@ -62,6 +62,7 @@ def raced_path(arena: Arena, call: str, attackers: str, directory: str, rounds: 
 DIRECTORIES = ["other/", "carved"]
 
 
+@pytest.mark.stopped_by("rewriter", "capability form", "Landlock")
 @pytest.mark.parametrize("directory", DIRECTORIES)
 @pytest.mark.parametrize("call", ["open", "openat2", "stat", "statx", "readlink", "chdir", "rename", "link", "unlink"])
 def test_a_path_that_a_thread_changes_during_the_call_leads_nowhere_outside(
@@ -70,6 +71,7 @@ def test_a_path_that_a_thread_changes_during_the_call_leads_nowhere_outside(
     raced_path(arena, call, "threads", directory)
 
 
+@pytest.mark.stopped_by("rewriter", "capability form", "Landlock")
 @pytest.mark.parametrize("attackers", ["vm", "shared"])
 @pytest.mark.parametrize("directory", DIRECTORIES)
 @pytest.mark.parametrize("call", ["open", "stat", "rename"])
@@ -79,6 +81,7 @@ def test_a_path_that_another_process_changes_during_the_call_leads_nowhere_outsi
     raced_path(arena, call, attackers, directory)
 
 
+@pytest.mark.stopped_by("rewriter", "pad", "Landlock", "exec stop")
 @pytest.mark.parametrize("attackers", ["threads", "vm", "shared"])
 def test_a_path_that_changes_during_an_exec_runs_nothing_outside(arena: Arena, attackers: str) -> None:
     raced_path(arena, "exec", attackers, "rox///", rounds=EXECS)
@@ -92,16 +95,19 @@ def two_sockets(arena: Arena) -> Iterator[Found]:
         yield Found()
 
 
+@pytest.mark.stopped_by("rewriter", "supervisor")
 @pytest.mark.parametrize("attackers", ["threads", "vm", "shared"])
 def test_an_address_that_changes_during_the_call_connects_nowhere_outside(arena: Arena, attackers: str) -> None:
     raced(arena, "races/flips", "connect", attackers, setup=two_sockets)
 
 
+@pytest.mark.stopped_by("rewriter", "Landlock")
 @pytest.mark.parametrize("attackers", ["threads", "vm", "shared"])
 def test_an_open_how_that_changes_during_the_call_makes_nothing_writable(arena: Arena, attackers: str) -> None:
     raced(arena, "races/flips", "how", attackers, setup=two_sides)
 
 
+@pytest.mark.stopped_by("rewriter", "pad")
 @pytest.mark.parametrize("attackers", ["threads", "vm"])
 def test_a_message_whose_address_comes_and_goes_reaches_nobody_outside(arena: Arena, attackers: str) -> None:
     setup = unix_server("secret/dgram", socket.SOCK_DGRAM)
@@ -114,6 +120,7 @@ def test_a_message_whose_address_comes_and_goes_reaches_nobody_outside(arena: Ar
     raced(arena, "races/flips", "sendmsg", attackers, setup=unanswered)
 
 
+@pytest.mark.stopped_by("capability form", "supervisor", "Landlock")
 @pytest.mark.parametrize(
     "attack", ["swapped-open", "swapped-stat", "swapped-create", "swapped-chmod", "swapped-unlink"]
 )
@@ -121,16 +128,19 @@ def test_a_directory_swapped_with_a_symlink_leads_nowhere_outside(arena: Arena, 
     raced(arena, "races/swaps", attack, setup=two_sides)
 
 
+@pytest.mark.stopped_by("capability form", "rewriter", "Landlock")
 @pytest.mark.parametrize("attack", ["moved-cwd", "moved-directory", "moved-path"])
 def test_dot_dot_in_a_directory_that_moves_leads_nowhere_outside(arena: Arena, attack: str) -> None:
     raced(arena, "races/swaps", attack, setup=two_sides)
 
 
+@pytest.mark.stopped_by("supervisor", "Landlock")
 @pytest.mark.parametrize("attack", ["replaced-openat", "replaced-fchdir", "replaced-fstatat", "replaced-mkdirat"])
 def test_a_directory_descriptor_that_is_replaced_leads_nowhere_outside(arena: Arena, attack: str) -> None:
     raced(arena, "races/swaps", attack, setup=two_sides, stdin="secret")
 
 
+@pytest.mark.stopped_by("supervisor")
 @pytest.mark.parametrize("attack", ["replaced-fchmod", "replaced-futimens", "replaced-reopen"])
 def test_a_file_descriptor_that_is_replaced_changes_no_read_only_file(arena: Arena, attack: str) -> None:
     raced(arena, "races/swaps", attack, setup=two_sides)
