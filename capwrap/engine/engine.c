@@ -166,6 +166,7 @@ static void *engine_thread(void *arg)
 	free(e->batch);
 	cw_pad_close(e);
 	cw_grants_close(e);
+	cw_terminals_end(e);
 	cw_scratch_remove(e);
 	if (e->ruleset >= 0)
 		close(e->ruleset);

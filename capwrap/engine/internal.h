@@ -100,6 +100,12 @@ struct cw_view {
 	uint64_t dev, ino;
 };
 
+struct cw_terminal {
+	bool held;
+	int number;
+	int fd; /* O_PATH, where it is held */
+};
+
 struct cw_worker;
 
 #define CW_HASH 1024
@@ -198,8 +204,7 @@ struct cw_engine {
 	int n_ipc;
 	char **mq;
 	int n_mq;
-	int pts[64];
-	int n_pts;
+	struct cw_terminal terminals[64]; /* /dev/pts: those of the target */
 };
 
 #define container(c) ((struct cw_engine *)(c)->host)
@@ -252,6 +257,11 @@ int cw_proc_open(struct cw_engine *e, struct cw_place *p, uint64_t flags);
 int cw_proc_list(struct cw_engine *e, struct cw_place *p, int (*add)(void *ctx, const char *name, uint32_t type),
                  void *ctx);
 int cw_proc_fd_text(struct cw_engine *e, int tid, int fd, char *dst, size_t size);
+
+/* terminals.c: the pseudo-terminals of the target */
+void cw_terminal_add(struct cw_engine *e, int number, const struct stat *is); /* is: what it must be, or NULL */
+int cw_terminal_find(struct cw_engine *e, int number);                        /* the held descriptor, or -1 */
+void cw_terminals_end(struct cw_engine *e);
 
 /* host.c: the operations of struct cw_ops */
 extern const struct cw_ops cw_host_ops;

@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -222,8 +223,8 @@ static void remember_ttys(struct cw_engine *e)
 		struct stat st;
 
 		if (!fstat(e->run->stdio[i] >= 0 ? e->run->stdio[i] : i, &st) && S_ISCHR(st.st_mode) &&
-		    (st.st_rdev >> 8 & 0xfff) == 136 && e->n_pts < 64)
-			e->pts[e->n_pts++] = (int)(st.st_rdev & 0xff);
+		    major(st.st_rdev) == 136) /* UNIX98_PTY_SLAVE_MAJOR */
+			cw_terminal_add(e, (int)minor(st.st_rdev), &st);
 	}
 }
 

@@ -301,7 +301,6 @@ static int open_tty(struct cw_engine *e, struct cw_task *t, int flags)
 	char path[64], text[1024];
 	int nr = 0;
 
-	(void)e;
 	if (getsid(t->tid) == getsid(0)) {
 		int fd = open("/dev/tty", flags | O_CLOEXEC | O_NOCTTY);
 
@@ -321,7 +320,11 @@ static int open_tty(struct cw_engine *e, struct cw_task *t, int flags)
 	if (!end || sscanf(end + 1, " %*c %*d %*d %*d %d", &nr) != 1 || (nr >> 8 & 0xff) < 136 ||
 	    (nr >> 8 & 0xff) > 143)
 		return -ENXIO;
-	snprintf(path, sizeof(path), "/dev/pts/%d", (nr & 0xff) | ((nr >> 12) & 0xfff00));
+	int held = cw_terminal_find(e, (nr & 0xff) | ((nr >> 12) & 0xfff00));
+
+	if (held < 0)
+		return -ENXIO;
+	fd_path(held, path);
 	int fd = open(path, flags | O_CLOEXEC | O_NOCTTY);
 
 	return fd < 0 ? -errno : fd;
@@ -367,8 +370,8 @@ static int open_existing(struct cw_engine *e, struct cw_task *t, struct cw_place
 
 		if (fd < 0)
 			return -errno;
-		if (st.st_rdev == 0x502 && !ioctl(fd, TIOCGPTN, &n) && e->n_pts < 64) /* 5:2, ptmx */
-			e->pts[e->n_pts++] = n;
+		if (st.st_rdev == 0x502 && !ioctl(fd, TIOCGPTN, &n)) /* 5:2, ptmx */
+			cw_terminal_add(e, n, NULL);
 		return fd;
 	}
 	int fd = open(path, keep | O_CLOEXEC | O_NOCTTY);

@@ -190,9 +190,8 @@ static int magic(struct cw_engine *e, int tid, const char *what, char *dst, size
 	int len = cw_reverse(e, host, dst, size);
 	int pts = strncmp(host, "/dev/pts/", 9) ? -1 : number(host + 9, strlen(host + 9));
 
-	for (int i = 0; i < e->n_pts; i++)
-		if (e->pts[i] == pts)
-			return snprintf(dst, size, "%s", host);
+	if (pts >= 0 && cw_terminal_find(e, pts) >= 0)
+		return snprintf(dst, size, "%s", host);
 	/* what it holds but could not name: nothing is told of where it is */
 	return len > 0 ? len : snprintf(dst, size, "/(outside)");
 }
@@ -434,7 +433,6 @@ static int in_pts(struct cw_ctx *c, struct cw_place *p, const char *s, char *tex
 	struct cw_engine *e = container(c);
 	size_t len;
 	const char *name = next(&s, &len);
-	char path[64];
 	struct stat st;
 
 	if (!len) {
@@ -444,18 +442,14 @@ static int in_pts(struct cw_ctx *c, struct cw_place *p, const char *s, char *tex
 	}
 	if (len == 2 && !strncmp(name, "..", 2))
 		return replace(text, size, "/dev", s);
-	int n = number(name, len);
-	bool own = false;
+	int n = number(name, len), held = n < 0 ? -1 : cw_terminal_find(e, n);
 
-	for (int i = 0; i < e->n_pts; i++)
-		own |= e->pts[i] == n;
-	if (n < 0 || !own)
+	if (held < 0)
 		return not_here(c, p, name);
 	if (*s)
 		return -ENOTDIR;
-	snprintf(path, sizeof(path), "/dev/pts/%d", n);
 	name_it(p, name, len);
-	p->fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	p->fd = fcntl(held, F_DUPFD_CLOEXEC, 3);
 	if (p->fd < 0)
 		return -errno;
 	if (fstat(p->fd, &st))
@@ -594,8 +588,12 @@ int cw_proc_list(struct cw_engine *e, struct cw_place *p, int (*add)(void *ctx, 
 	int err = 0;
 
 	if (e->im.nodes[p->node].kind == CW_NODE_PTS) {
-		for (int i = 0; !err && i < e->n_pts; i++) {
-			snprintf(name, sizeof(name), "%d", e->pts[i]);
+		for (size_t i = 0; !err && i < sizeof(e->terminals) / sizeof(e->terminals[0]); i++) {
+			int n = e->terminals[i].number;
+
+			if (!e->terminals[i].held || cw_terminal_find(e, n) < 0)
+				continue;
+			snprintf(name, sizeof(name), "%d", n);
 			err = add(ctx, name, S_IFREG);
 		}
 		return err;

@@ -24,6 +24,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -247,6 +248,27 @@ def victim(who: Who, cwd: Path) -> Iterator[Victim]:
 def no_setup(_: Arena) -> Iterator[Found]:
     """Nothing but the arena."""
     yield Found()
+
+
+@contextlib.contextmanager
+def accomplice(work: Path, told: str, act: Callable[[int], None], leave: str) -> Iterator[None]:
+    """Somebody outside who waits for the number that the attack leaves in work/TOLD, acts, and leaves work/LEAVE."""
+    over = threading.Event()
+
+    def wait() -> None:
+        while not over.wait(0.001):
+            if (work / told).exists():
+                act(int((work / told).read_text()))
+                (work / leave).touch()
+                return
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from escape.harness import Arena, Found
+from escape.harness import Arena, Found, accomplice
 from escape.test_processes import BESIDE, UNHURT
 
 
@@ -152,6 +152,34 @@ def test_input_at_the_terminal_signals_nobody_outside(arena: Arena, attack: str)
     assert UNHURT in outcome.stdout, str(outcome)
     assert outcome.verdict == "HELD", str(outcome)
     assert not changes
+
+
+@contextlib.contextmanager
+def terminal_of_somebody_else(arena: Arena) -> Iterator[Found]:
+    """Somebody outside who opens terminals until one has the number that the attack gave back; a secret is typed there.
+
+    One that the attack had before it is the lowest free number, which the kernel gives out next.
+    """
+    with contextlib.ExitStack() as opened:
+
+        def open_until(number: int) -> None:
+            for _ in range(64):
+                master, slave = os.openpty()
+                opened.callback(os.close, slave)
+                opened.callback(os.close, master)
+                if os.ttyname(slave) == f"/dev/pts/{number}":
+                    if arena.who.uid is not None:
+                        os.chown(slave, arena.who.uid, -1)
+                    os.write(master, arena.token.encode() + b"\n")
+                    return
+
+        with accomplice(arena.base / "work", "closed", open_until, "reused"):
+            yield Found()
+
+
+@pytest.mark.stopped_by("supervisor")
+def test_a_terminal_whose_number_was_once_the_targets_is_not_there(arena: Arena) -> None:
+    arena.holds("escape/devices", "terminal-reused", setup=terminal_of_somebody_else, why="ENOENT")
 
 
 # The file system's label and id, its encryption's salt, the blocks of a file, thawing (of what is not frozen), and a

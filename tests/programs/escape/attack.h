@@ -72,6 +72,10 @@ pid_t victim(void);
 /* Waits for the child and gives its wait status. */
 int reap(pid_t child);
 
+/* Leaves a file work/NAME with this number for the test, and waits until the test has left one: a minute at most. */
+void tell(const char *name, long number);
+void await(const char *name);
+
 /* A pair of descriptors over which one descriptor is sent; -1 with errno where it was not received. */
 int send_fd(int socket, int fd);
 int receive_fd(int socket);

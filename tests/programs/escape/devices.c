@@ -124,6 +124,23 @@ static void terminal_async_owned(void)
 	wait_for_input();
 }
 
+/* A terminal of one's own, closed: its number is given to the next who asks for one, and that is somebody else. */
+static void terminal_reused(void)
+{
+	unsigned number;
+	char path[32];
+	int master = must(open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC), "/dev/ptmx");
+
+	need(ioctl(master, TIOCGPTN, &number), "TIOCGPTN");
+	snprintf(path, sizeof(path), "/dev/pts/%u", number);
+	if (access(path, F_OK))
+		untried("%s: %s", path, strerror(errno));
+	close(master);
+	tell("closed", number);
+	await("reused");
+	judge_read(open(path, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC), path);
+}
+
 static void strange_ioctl(void)
 {
 	unsigned long request = strtoul(argument(0), NULL, 0);
@@ -182,6 +199,7 @@ const struct attack attacks[] = {
 	{"terminal-async", terminal_async},
 	{"terminal-fioasync", terminal_fioasync},
 	{"terminal-async-owned", terminal_async_owned},
+	{"terminal-reused", terminal_reused},
 	{"strange-ioctl", strange_ioctl},
 	{"core-file", core_file},
 	{"core-file-limit", core_file_limit},
