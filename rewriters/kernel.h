@@ -60,6 +60,18 @@ struct k_open_how {
 #define K_UTIME_NOW 0x3fffffff
 #define K_UTIME_OMIT 0x3ffffffe
 
+/* linux/filter.h */
+struct k_sock_filter {
+	uint16_t code;
+	uint8_t jt, jf;
+	uint32_t k;
+};
+struct k_sock_fprog {
+	uint16_t len, pad0;
+	uint32_t pad1;
+	uint64_t filter;
+};
+
 /* linux/socket.h */
 #define K_AF_UNSPEC 0
 #define K_AF_UNIX 1

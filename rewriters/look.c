@@ -107,7 +107,7 @@ void cw_rw_stat(struct cw_ctx *c)
 
 		if (err)
 			return cw_fail(c, -err);
-		if (!first) {
+		if (!first && !c->again) {
 			/* what fstat can say of an fd that the target holds: fstat itself, decided by registers alone */
 			cw_rewrite(c, 5, (uint64_t)(uint32_t)dirfd, c->plan.to.a, 0, 0, 0, 0);
 			return;

@@ -156,11 +156,68 @@ void cw_rw_rlimit(struct cw_ctx *c)
 	c->plan.ret = 0;
 }
 
-/* A filter of the target's own works; from then on the process is served without the stub's calls where it can be. */
+/*
+ * What a filter of the target's own must not judge: the numbers by which its calls are served, since no program knows them and
+ * an allow-list would kill for them; and, from the stub, the use of a delivered directory in place of chdir and
+ * inotify_add_watch, which the program that capwrap installed passes on nothing else. The copy then starts as natively, with
+ * zero in the accumulator.
+ */
+#define LD(offset)                                                                                                     \
+	{                                                                                                              \
+		0x20, 0, 0, offset                                                                                     \
+	} /* BPF_LD | BPF_W | BPF_ABS */
+#define JEQ(value, yes, no)                                                                                            \
+	{                                                                                                              \
+		0x15, yes, no, value                                                                                   \
+	} /* BPF_JMP | BPF_JEQ | BPF_K */
+static const struct k_sock_filter prologue[] = {
+	LD(4), /* arch: AUDIT_ARCH_X86_64 */
+	JEQ(0xc000003e, 0, 11),
+	LD(0), /* nr */
+	JEQ(CW_NR_DELIVER, 8, 0),
+	JEQ(CW_NR_RETRY, 7, 0),
+	JEQ(CW_NR_DONE, 6, 0),
+	JEQ(81, 1, 0),  /* fchdir */
+	JEQ(254, 0, 5), /* inotify_add_watch */
+	LD(12),         /* the upper half of the instruction pointer, which lies behind `syscall` */
+	JEQ(0, 0, 3),
+	LD(8),
+	JEQ(CW_PAD_STUB + 2, 0, 1),
+	{0x06, 0, 0, 0x7fff0000}, /* BPF_RET: SECCOMP_RET_ALLOW */
+	{0x00, 0, 0, 0},          /* BPF_LD | BPF_IMM */
+};
+
+#define PROLOGUE (sizeof(prologue) / sizeof(prologue[0]))
+
+/* Copied, with the prologue in front, and installed by the target from the pad, where no other thread can change it. */
+static void install_filter(struct cw_ctx *c, uint64_t flags, struct tptr from)
+{
+	struct k_sock_fprog *made = &c->filter.head, given;
+	struct k_sock_filter *insns = c->filter.insns;
+	int err = c->ops->read(c, &given, from, sizeof(given));
+
+	if (err)
+		return cw_fail(c, -err);
+	/* BPF_MAXINSNS, less than it by the prologue */
+	if (!given.len || given.len + PROLOGUE > 4096)
+		return cw_fail(c, EINVAL);
+	err = c->ops->read(c, insns + PROLOGUE, (struct tptr){given.filter}, given.len * sizeof(*insns));
+	if (err)
+		return cw_fail(c, -err);
+	cw_copy(insns, prologue, sizeof(prologue));
+	cw_zero(made, sizeof(*made));
+	made->len = (uint16_t)(given.len + PROLOGUE);
+	c->ops->call(c, CW_SERVICE_FILTER, c->call.arg);
+	cw_rewrite(c, 317 /* seccomp */, 1 /* SECCOMP_SET_MODE_FILTER */, flags, 0, 0, 0, 0);
+	c->plan.slot_arg = 2;
+	c->plan.self = offsetof(struct k_sock_fprog, filter);
+	c->plan.bytes = made;
+	c->plan.len = (uint32_t)(sizeof(*made) + made->len * sizeof(*insns));
+}
+
 void cw_rw_filter(struct cw_ctx *c)
 {
-	c->ops->call(c, CW_SERVICE_FILTER, c->call.arg);
-	cw_pass(c);
+	install_filter(c, (uint32_t)c->call.arg[1], (struct tptr){c->call.arg[2]});
 }
 
 void cw_rw_fork(struct cw_ctx *c)
@@ -177,8 +234,10 @@ void cw_rw_prctl(struct cw_ctx *c)
 	uint32_t option = (uint32_t)c->call.arg[0];
 	uint64_t arg[2] = {option == 4, c->call.arg[1]};
 
-	if (option == 22) /* PR_SET_SECCOMP */
-		return cw_rw_filter(c);
+	if (option == 22 && c->call.arg[1] == 2) /* PR_SET_SECCOMP, SECCOMP_MODE_FILTER */
+		return install_filter(c, 0, (struct tptr){c->call.arg[2]});
+	if (option == 22)
+		return cw_pass(c);
 	if (option != 3 && option != 4) /* PR_GET_DUMPABLE, PR_SET_DUMPABLE */
 		return cw_refuse(c, CW_KIND_SYSCALL, EINVAL);
 	if (option == 4 && arg[1] > 1)

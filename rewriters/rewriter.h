@@ -16,6 +16,7 @@
 #include "rewriters/generated/rights.h"
 #include "rewriters/generated/syscalls.h"
 #include "rewriters/image.h"
+#include "rewriters/kernel.h"
 #include "rewriters/pad.h"
 
 #define CW_PATH_MAX 4096 /* with its NUL, as PATH_MAX */
@@ -140,6 +141,7 @@ struct cw_plan {
 	/* REWRITE: */
 	int nr;
 	uint64_t arg[6];
+	uint32_t self;     /* bytes hold, at this offset, a pointer to what follows it there; 0: none */
 	int slot_arg;      /* which argument points to the thread's slot (bytes), or -1 */
 	bool retry;        /* EXDEV, EAGAIN and EMFILE come back for a second try */
 	struct tptr count; /* sendmmsg: where the result goes, the call itself then answers 1; 0 elsewhere */
@@ -238,6 +240,10 @@ struct cw_ctx {
 	char whole2[CW_TEXT_MAX];
 	char bytes[CW_TEXT_MAX]; /* what a plan's bytes point into */
 	uint64_t scratch64[4];
+	struct {
+		struct k_sock_fprog head;
+		struct k_sock_filter insns[4096];
+	} filter; /* one that the target installs, as it stands in the slot */
 };
 
 /* image.c: true if every offset, index, order and flag of the image holds; `why` names the first that does not */

@@ -101,6 +101,7 @@ static enum cw_plan_kind decide(struct cw_engine *e, struct cw_task *t, int nr, 
 		c->plan.retry = false;
 		c->plan.count.a = 0;
 		c->plan.slot_arg = -1;
+		c->plan.self = 0;
 		c->rec.kind = CW_KIND_NONE;
 		c->rec.needs = 0;
 		c->rec.grant = c->rec.grant2 = CW_NONE;

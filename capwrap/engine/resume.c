@@ -146,7 +146,12 @@ void cw_resume_rewrite(struct cw_engine *e, struct cw_task *t, struct user_regs_
 		}
 	}
 	if (plan->slot_arg >= 0) {
-		memcpy(e->pad + (data - CW_PAD_BASE), plan->bytes, plan->len);
+		uint8_t *to = e->pad + (data - CW_PAD_BASE);
+		uint64_t follows = data + plan->self + sizeof(follows);
+
+		memcpy(to, plan->bytes, plan->len);
+		if (plan->self)
+			memcpy(to + plan->self, &follows, sizeof(follows));
 		a[plan->slot_arg] = data;
 	}
 	t->pending = CW_IN_STUB;

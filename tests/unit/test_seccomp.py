@@ -268,6 +268,22 @@ def test_stat_passes_without_a_path_only(fd: int, path: int, flags: int, buf: in
     assert verdict("statx", fd, path, flags, 0x7FF, buf) == expect_statx(fd, path, flags)
 
 
+def test_dumpable_is_set_from_one_instruction_of_the_stub_only() -> None:
+    here = _pad.PAD_STUB_READABLE + 2
+    assert verdict("prctl", 4, 1, ip=here) == ALLOW
+    for ip in (0, here - 2, here - 1, here + 1, EXEC_IP, here | HIGH):
+        assert verdict("prctl", 4, 1, ip=ip) == TRACE
+    for value in (0, 2, U64, HIGH | 1):
+        assert verdict("prctl", 4, value, ip=here) == TRACE
+
+
+@given(near(_pad.PAD_SLOT + 256, _pad.PAD_SLOT_END), st.sampled_from([0, 1, 2, 4]))
+def test_a_filter_of_the_targets_own_passes_from_a_slot_only(pointer: int, flags: int) -> None:
+    inside = _pad.PAD_SLOT <= pointer < _pad.PAD_SLOT_END and pointer % _pad.PAD_SLOT_STRIDE == _pad.PAD_SLOT_DATA
+    assert verdict("seccomp", 1, flags, pointer) == (ALLOW if inside else TRACE)
+    assert verdict("seccomp", 1, flags | 8, pointer) == "EBUSY"
+
+
 # Descriptors
 
 
