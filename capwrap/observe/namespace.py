@@ -35,9 +35,11 @@ class Namespace:
 
     def deciding(self, path: str) -> ImageNode | None:
         """The deepest grant or denial that covers a path."""
-        found = next((node for node in self._upwards(path) if node.kind in RULES and _covers(node, path)), None)
-        if found is not None and found.kind is NodeKind.PRIVATE and path in self._index and found.path != path:
-            # What a private directory holds of the namespace's ancestors and links exists in the namespace alone.
+        way = self._upwards(path)
+        found = next((node for node in way if node.kind in RULES and _covers(node, path)), None)
+        if found is not None and found.kind is NodeKind.PRIVATE and way[0] is not found:
+            # What a private directory holds of the namespace's ancestors and links, and what would lie in them, exists
+            # in the namespace alone.
             return None
         return found
 
@@ -58,6 +60,14 @@ class Namespace:
             key=lambda node: (node.path.count("/"), -_common(node.path, path), node.path),
             default=None,
         )
+
+    def host_of(self, path: str) -> str | None:
+        """What a path would be on the host by the grant that covers it; None where there is none, or no host's."""
+        node = self.deciding(path)
+        if node is None or not node.host or node.kind not in (NodeKind.DIR, NodeKind.NAME):
+            return None
+        beneath = path[len(node.path.rstrip("/")) :]
+        return (node.host.rstrip("/") + beneath) or "/"
 
     def _upwards(self, path: str) -> list[ImageNode]:
         """The nodes on the way to an absolute path, as far as the tree goes, the deepest first and the root last."""

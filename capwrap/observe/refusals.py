@@ -6,6 +6,7 @@ option helps there is a sentence instead.
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -257,8 +258,11 @@ class _Adviser:
         if self.kind in ("right-missing", "exec", "network"):
             return [entry for entry in objects if entry[2] & ~self._has(entry[0])]
         lacking = [entry for entry in objects if self._beyond_help(entry[0]) or not self._has(entry[0])]
-        if not lacking and event.host.startswith("/") and not self._has(event.host):
-            return [(event.host, event.host, self.needs)]  # a symbolic link led there
+        if not lacking:
+            lacking = [entry for entry in objects if self._is_mounted(entry[0])]
+        led_away = event.host.startswith("/") and event.host != self.namespace.host_of(event.path)
+        if not lacking and led_away and not self._has(event.host):
+            return [(event.host, event.host, self.needs)]  # by a symbolic link
         return lacking
 
     def _why_not(self) -> str:
@@ -274,6 +278,19 @@ class _Adviser:
     def _has(self, path: str) -> Right:
         node = self.namespace.deciding(path)
         return Right(0) if node is None else Right(node.rights)
+
+    def _is_mounted(self, path: str) -> bool:
+        """Whether a path that a grant covers lies on another file system than the grant: one of the kernel's (devtmpfs,
+        sysfs, ...) belongs to no grant that merely holds its mount point.
+        """
+        node = self.namespace.deciding(path)
+        host = self.namespace.host_of(path)
+        if node is None or host is None or host == node.host:
+            return False
+        try:
+            return os.lstat(host).st_dev != os.stat(node.host).st_dev
+        except OSError:
+            return False
 
     def _beyond_help(self, path: str) -> str | None:
         """Why no grant helps at this path, or None."""
@@ -292,7 +309,7 @@ class _Adviser:
         node = self.namespace.deciding(path)
         if node is not None and node.kind == NodeKind.DENY:
             node = None
-        has = Right(0) if node is None else Right(node.rights)
+        has = Right(0) if node is None or self._is_mounted(path) else Right(node.rights)
         where = self._where(path, host, node)
         socket = needs & (Right.CONNECTAT | Right.BINDAT)
         if socket or (self.kind == "network" and not needs):
@@ -308,7 +325,7 @@ class _Adviser:
     def _where(self, path: str, host: str, node: ImageNode | None) -> str:
         """PATH, or PATH=VIRTUAL where the two differ, quoted."""
         if node is not None and node.kind in (NodeKind.DIR, NodeKind.NAME) and not node.flags & NodeFlag.IDENTITY:
-            host = host or (node.host + path[len(node.path) :])
+            host = host or self.namespace.host_of(path) or path
             return quote(f"{host}={path}")
         return quote(f"{path}={path}" if "=/" in path else path)
 

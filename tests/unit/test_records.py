@@ -411,6 +411,32 @@ def test_an_ancestor_in_a_private_directory_is_allowed_by_granting_it(tree: Path
     assert diagnose(reader, data).allow == f"--ro {tree.parent}"
 
 
+def test_what_would_lie_in_an_ancestor_in_a_private_directory_is_allowed_by_granting_it(tree: Path) -> None:
+    policy = Policy().private("/tmp").rw(tree / "lib")
+    reader = Reader(compile_image(policy, command=None, cwd=str(tree), environ={}))
+    assert diagnose(reader, refusal_record(f"{tree}/passwd", READ)).allow == f"--ro {tree}/passwd"
+    # In the private directory itself nothing is refused for want of a grant.
+    assert reader.namespace.deciding("/tmp/x") is reader.namespace.deciding("/tmp")
+
+
+@pytest.mark.parametrize("top", ["", "/virtual"])
+def test_a_file_system_of_the_kernel_in_a_grant_takes_a_grant_of_its_own(top: str) -> None:
+    assert os.lstat("/sys").st_dev != os.stat("/").st_dev
+    reader = Reader(compile_image(Policy().rox("/", top or None), command=None, cwd="/", environ={}))
+    refusal = diagnose(reader, refusal_record(f"{top}/sys/devices", READ, host=b"/sys/devices"))
+    assert refusal.allow == "--ro /sys/devices" + (f"={top}/sys/devices" if top else "")
+    # On the grant's own file system it is a link in the path that leads away.
+    refusal = diagnose(reader, refusal_record(f"{top}/usr/link", READ, host=b"/usr/link"))
+    assert refusal.allow is None
+    assert "symbolic link" in (refusal.hint or "")
+
+
+def test_a_grant_mapped_to_the_root_names_its_host_paths(tree: Path) -> None:
+    reader = Reader(compile_image(Policy().ro(tree, "/"), command=None, cwd="/", environ={}))
+    data = refusal_record("/passwd", int(Right.WRITE), "right-missing", 13, host=b"")
+    assert diagnose(reader, data).allow == f"--rw {tree}/passwd=/passwd"
+
+
 # The nearest grant.
 
 
