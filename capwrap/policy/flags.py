@@ -6,7 +6,8 @@ from capwrap.policy.globs import may_match
 from capwrap.policy.namespace import RULES, Namespace, Node, NodeFlag, NodeKind, is_beneath, join, relative
 from capwrap.policy.rights import WHOLE
 
-#: Host directories whose files are not what they seem to be: no grant in them is decided by registers alone.
+#: Host directories whose files are not what they seem to be: no grant in them is decided by registers alone, and what
+#: lies on a file system of the kernel's there belongs to no grant that merely holds its mount point (grants.c).
 SPECIAL = ("/proc", "/sys", "/dev")
 
 
@@ -33,7 +34,7 @@ def prune(space: Namespace) -> None:
 def _repeats(node: Node, rule: Node) -> bool:
     if node.kind is NodeKind.DENY:
         return rule.kind is NodeKind.DENY
-    if rule.kind is not NodeKind.DIR:
+    if rule.kind is not NodeKind.DIR or (_is_special(node.host) and not _is_special(rule.host)):
         return False
     if node.kind is NodeKind.LINK:
         # The kernel follows the symlink itself; what it then finds is what is there, not what was there.
@@ -71,7 +72,11 @@ def settle_flags(space: Namespace) -> None:
 
 
 def _special(node: Node) -> bool:
-    return node.kind is NodeKind.DIR and (node.host == "/" or any(is_beneath(node.host, top) for top in SPECIAL))
+    return node.kind is NodeKind.DIR and (node.host == "/" or _is_special(node.host))
+
+
+def _is_special(host: str) -> bool:
+    return any(is_beneath(host, top) for top in SPECIAL)
 
 
 def _harmless(node: Node, above: Node) -> bool:

@@ -71,6 +71,14 @@ def test_a_mapped_grant_is_seen_at_its_virtual_path_only(each_bench: Bench, outs
     assert (done.status, done.text) == (0, expected), done.describe()
 
 
+def test_what_lies_on_the_kernels_file_systems_is_granted_by_itself(each_bench: Bench) -> None:
+    script = "cat /dev/null && ls /sys/devices | grep -c system; head -c 1 /dev/zero | wc -c"
+    options = ("-q", "--pure", "--rox", "/", "--rox", "/dev/null", "--rox", "/sys/devices")
+    done = each_bench.confined(["sh", "-c", script], options=options)
+    assert done.text == "1\n0\n", done.describe()
+    assert b"/dev/zero" in done.stderr
+
+
 DENIED = {"a directory": ("{}/deny", "deny"), "a file": ("{}/deny/key", "deny/key")}
 DENIED |= {"a glob": ("**/*.secret", "x.secret"), "what does not exist yet": ("{}/not-yet", "not-yet")}
 

@@ -145,6 +145,14 @@ def test_the_deepest_rule_decides_also_where_it_gives_less(top: Path) -> None:
     assert decide(space, "/etc/passwd").grant is None
 
 
+def test_a_grant_on_a_file_system_of_the_kernel_repeats_no_grant_around_it() -> None:
+    space = build(Policy().rox("/").rox("/dev/null").rox("/sys/devices").rox("/usr"))
+    assert {"/dev/null", "/sys/devices"} <= space.index.keys()
+    assert "/usr" not in space.index
+    space = build(Policy().rox("/dev").rox("/dev/null"))
+    assert "/dev/null" not in space.index
+
+
 def test_what_repeats_the_rule_above_is_left_out(top: Path) -> None:
     space = build(Policy().rox(top).rox(top / "usr/lib").rox(top / "chain/file"))
     assert shape(space, top) == {".": ("DIR", "rox")}
