@@ -198,15 +198,18 @@ def _not_started(name: str, number: int) -> str:
     import shutil
 
     shown = printable(name)
+    there = shutil.which(name)
     if number in (errno.ENOENT, errno.ENOTDIR):
-        there = shutil.which(name)
         if there is None:
             return f"{shown}: not found; check its name and PATH"
+        relative = "name it by its absolute path, and " if "/" in name and not name.startswith("/") else ""
         return (
             f"{shown}: not found in the namespace, but {printable(os.path.abspath(there))} exists on the host; "
-            "--profile runtime grants COMMAND and what it loads"
+            f"{relative}--profile runtime grants COMMAND and what it loads"
         )
     if number == errno.EACCES:
+        if there is not None and not os.access(there, os.R_OK):
+            return f"{shown}: not runnable: it cannot be read, and only root can follow what it does then; chmod a+r it"
         return f"{shown}: not runnable: {os.strerror(number)}; grant it with --rox, and check that it is executable"
     return f"{shown}: not runnable: {os.strerror(number)}; `capwrap inspect` says what kind of file it is"
 

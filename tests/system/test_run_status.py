@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -89,6 +91,20 @@ def test_126_is_found_but_not_runnable(each_bench: Bench, command: str) -> None:
     assert done.status == 126, done.describe()
     assert done.stderr.startswith(b"capwrap: ")
     assert command[2:].encode() in done.stderr
+
+
+@pytest.mark.parametrize("profile", ["runtime", "workspace"])
+def test_a_program_that_can_only_be_executed_runs_where_it_can_be_followed(each_bench: Bench, profile: str) -> None:
+    """Nobody but root may look at a process whose program cannot be read."""
+    tool = each_bench.root / "tool"
+    shutil.copy2("/bin/true", tool)
+    tool.chmod(0o111)
+    done = each_bench.confined([tool], options=("--profile", profile))
+    if os.geteuid() == 0 and each_bench.runner.uid is None:
+        assert (done.status, done.stderr) == (0, b""), done.describe()
+    else:
+        assert done.status == 126, done.describe()
+        assert b"tool: not runnable: it cannot be read" in done.stderr
 
 
 @pytest.mark.parametrize("command", ["no-such-command", "./absent", "/absent/x", "text"])

@@ -291,6 +291,18 @@ def test_a_command_that_only_the_host_has_is_told_with_its_remedy(capfd: pytest.
     assert "--profile runtime" in said
 
 
+def test_a_command_beside_the_target_s_start_is_told_to_be_named_absolutely(
+    place: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    tool = place / "tool"
+    tool.write_text("#!/bin/sh\n")
+    tool.chmod(0o755)
+    run("run", "--profile", "runtime", "./tool", fake=FakeEngine(Outcome(exec_errno=errno.ENOENT)))
+    assert f"./tool: not found in the namespace, but {tool} exists on the host; name it by its absolute path" in told(
+        capfd
+    )
+
+
 # Wrong usage.
 
 
