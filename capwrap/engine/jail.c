@@ -7,6 +7,7 @@
 
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/close_range.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <string.h>
@@ -21,6 +22,7 @@ static const char *const steps[CW_STEP_EXEC] = {
 	[CW_STEP_PRIVS] = "cannot set no_new_privs",
 	[CW_STEP_ROOT] = "cannot drop capabilities",
 	[CW_STEP_LIMIT] = "cannot set a resource limit",
+	[CW_STEP_INHERIT] = "cannot choose which descriptors are inherited",
 	[CW_STEP_CAPS] = "cannot install the capabilities",
 	[CW_STEP_PAD] = "cannot map the pad; is its address taken (a sanitizer, an unusual loader)?",
 	[CW_STEP_LANDLOCK] = "landlock_restrict_self failed",
@@ -48,7 +50,7 @@ static _Noreturn void fail(struct cw_child *ch, int step)
 	_exit(125);
 }
 
-static bool set_limit(struct cw_engine *e, int resource, uint64_t value)
+static bool set_limit(int resource, uint64_t value)
 {
 	struct {
 		uint64_t soft, hard;
@@ -57,7 +59,6 @@ static bool set_limit(struct cw_engine *e, int resource, uint64_t value)
 	if (raw(SYS_prlimit64, 0, resource, 0, (long)&old, 0, 0))
 		return false;
 	lim.soft = lim.hard = value < old.hard ? value : old.hard;
-	(void)e;
 	return !raw(SYS_prlimit64, 0, resource, (long)&lim, 0, 0, 0);
 }
 
@@ -73,9 +74,10 @@ static bool drop_caps(void)
 		return false;
 	/* an ordinary user has none; what it may have inherited goes too */
 	(void)raw(SYS_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0, 0);
+	/* EPERM: who may not drop any cannot be given any either, with no_new_privs; EINVAL: beyond the last one */
 	for (int i = 0; i < 64; i++)
-		if (i >= 32 || !(keep >> i & 1))
-			(void)raw(SYS_prctl, PR_CAPBSET_DROP, i, 0, 0, 0, 0);
+		if ((i >= 32 || !(keep >> i & 1)) && raw(SYS_prctl, PR_CAPBSET_DROP, i, 0, 0, 0, 0))
+			break;
 	d[0].effective &= keep;
 	d[0].permitted &= keep;
 	d[0].inheritable = 0;
@@ -92,6 +94,17 @@ static bool lift(struct cw_engine *e, int *fd)
 		return true;
 	*fd = (int)raw(SYS_fcntl, *fd, F_DUPFD_CLOEXEC, end, 0, 0, 0);
 	return *fd >= 0;
+}
+
+/* Everything above 2 that is not passed on purpose goes with the exec, but for the capabilities, which come after this. */
+static bool inherit_passed_only(const struct cw_run *run)
+{
+	if (raw(SYS_close_range, 3, ~0u, CLOSE_RANGE_CLOEXEC, 0, 0, 0))
+		return false;
+	for (size_t i = 0; i < run->n_pass_fds; i++)
+		if (raw(SYS_fcntl, run->pass_fds[i], F_SETFD, 0, 0, 0, 0))
+			return false;
+	return true;
 }
 
 /* Capabilities at their numbers. */
@@ -132,37 +145,21 @@ static bool install_caps(struct cw_child *ch)
 	return !raw(SYS_prlimit64, 0, RLIMIT_NOFILE, (long)&lim, 0, 0, 0);
 }
 
-/* The lowest descriptor from `fd` on that is kept, or `end`: the launch's own, which are close-on-exec, and those to pass. */
-static int next_kept(const struct cw_child *ch, int fd, int end)
+/* The listener takes the lowest free number: under a low limit, there may be none among what only the exec will close. */
+static void make_room(const struct cw_child *ch)
 {
-	const struct cw_engine *e = ch->e;
-	const int own[] = {ch->sync, ch->report, ch->sock, ch->cwd, e->ruleset};
+	const struct cw_run *run = ch->e->run;
 
-	for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
-		if (own[i] >= fd && own[i] < end)
-			end = own[i];
-	for (size_t i = 0; i < e->run->n_pass_fds; i++)
-		if (e->run->pass_fds[i] >= fd && e->run->pass_fds[i] < end)
-			end = e->run->pass_fds[i];
-	return end;
-}
+	for (int fd = 3; fd < ch->e->cap_base; fd++) {
+		bool kept = fd == ch->sync || fd == ch->report || fd == ch->sock;
 
-static void close_between(const struct cw_child *ch, int fd, int end)
-{
-	while (fd < end) {
-		int next = next_kept(ch, fd, end);
-
-		if (next > fd)
-			(void)raw(SYS_close_range, fd, next - 1, 0, 0, 0, 0);
-		fd = next + 1;
+		for (size_t i = 0; i < run->n_pass_fds; i++)
+			kept |= fd == run->pass_fds[i];
+		if (!kept) {
+			(void)raw(SYS_close, fd, 0, 0, 0, 0, 0);
+			return;
+		}
 	}
-}
-
-/* Everything above 2 that was not passed on purpose goes, but for the capabilities. */
-static void close_inherited(const struct cw_child *ch)
-{
-	close_between(ch, 3, ch->e->cap_base);
-	close_between(ch, ch->e->cap_base + ch->e->cap_end, INT32_MAX - 1);
 }
 
 static bool send_fd(int sock, int fd)
@@ -214,13 +211,14 @@ _Noreturn void cw_jail_child(struct cw_child *ch)
 		fail(ch, CW_STEP_CWD);
 	if (!drop_caps())
 		fail(ch, CW_STEP_ROOT);
-	if ((lim[CW_LIMIT_CPU] != UINT64_MAX && !set_limit(e, RLIMIT_CPU, lim[CW_LIMIT_CPU])) ||
-	    (lim[CW_LIMIT_FILE_SIZE] != UINT64_MAX && !set_limit(e, RLIMIT_FSIZE, lim[CW_LIMIT_FILE_SIZE])) ||
-	    (e->im.h->violation != CW_VIOLATION_TRAP && !set_limit(e, RLIMIT_CORE, 0)))
+	if ((lim[CW_LIMIT_CPU] != UINT64_MAX && !set_limit(RLIMIT_CPU, lim[CW_LIMIT_CPU])) ||
+	    (lim[CW_LIMIT_FILE_SIZE] != UINT64_MAX && !set_limit(RLIMIT_FSIZE, lim[CW_LIMIT_FILE_SIZE])) ||
+	    (e->im.h->violation != CW_VIOLATION_TRAP && !set_limit(RLIMIT_CORE, 0)))
 		fail(ch, CW_STEP_LIMIT);
+	if (!inherit_passed_only(e->run))
+		fail(ch, CW_STEP_INHERIT);
 	if (!install_caps(ch))
 		fail(ch, CW_STEP_CAPS);
-	close_inherited(ch);
 	if (raw(SYS_mmap, CW_PAD_BASE, CW_PAD_SIZE, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_FIXED_NOREPLACE,
 	        e->cap_base + e->cap_aux + CW_AUX_PAD, 0) != CW_PAD_BASE ||
 	    raw(SYS_mmap, CW_PAD_RESULT, CW_PAD_RESULT_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED_NOREPLACE,
@@ -228,10 +226,11 @@ _Noreturn void cw_jail_child(struct cw_child *ch)
 		fail(ch, CW_STEP_PAD);
 	/* the pad counts against RLIMIT_AS: it is the policy's number that the target may use */
 	if (lim[CW_LIMIT_MEMORY] != UINT64_MAX &&
-	    !set_limit(e, RLIMIT_AS, lim[CW_LIMIT_MEMORY] + CW_PAD_SIZE + CW_PAD_RESULT_SIZE))
+	    !set_limit(RLIMIT_AS, lim[CW_LIMIT_MEMORY] + CW_PAD_SIZE + CW_PAD_RESULT_SIZE))
 		fail(ch, CW_STEP_LIMIT);
 	if (e->ruleset >= 0 && raw(SYS_landlock_restrict_self, e->ruleset, 0, 0, 0, 0, 0))
 		fail(ch, CW_STEP_LANDLOCK);
+	make_room(ch);
 	/* not WAIT_KILLABLE_RECV: a signal must reach a thread that waits for its answer, and most of all for a FIFO's other end */
 	long listener =
 		raw(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, (long)&prog, 0, 0, 0);

@@ -297,7 +297,7 @@ int cw_launch(struct cw_engine *e)
 			          e->cap_base + e->cap_end - 1);
 			goto out;
 		}
-		if (fcntl(fd, F_SETFD, 0)) {
+		if (fcntl(fd, F_GETFD) < 0) {
 			cw_failed(e, "--pass-fd %d: %s", fd, strerror(errno));
 			goto out;
 		}

@@ -617,7 +617,7 @@ def _rule_prctl(r: _Rules) -> None:
     asm.search(cases, refuse(errno.EINVAL))
     asm.flush()
     asm.label("prctl.dumpable")
-    # The target's own calls are answered from a book; from the stub's instruction it makes itself readable to the engine.
+    # The target's own calls are answered from a book; the stub's makes it readable to the engine.
     asm.load(IP_HI)
     asm.jeq(0, None, TRACE)
     asm.load(IP_LO)
