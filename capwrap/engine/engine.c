@@ -69,47 +69,46 @@ static const int ignored[] = {SIGTSTP, SIGTTIN, SIGTTOU};
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
+static void take(struct cw_engine *e, int sig, const struct sigaction *sa)
+{
+	(void)sigaction(sig, sa, &e->saved[sig]);
+	e->taken |= UINT64_C(1) << (sig - 1);
+}
+
 static void own_signals(struct cw_engine *e)
 {
-	struct sigaction sa;
+	struct sigaction sa, was;
 
-	for (int i = 1; i < 65; i++) {
-		memset(&e->saved[i], 0, sizeof(e->saved[i]));
-		(void)sigaction(i, NULL, &e->saved[i]);
-	}
 	/* not for stops: each would wake the caller's thread for nothing; and never ignored, or nothing could be waited for */
-	sa = e->saved[SIGCHLD];
+	memset(&sa, 0, sizeof(sa));
+	(void)sigaction(SIGCHLD, NULL, &sa);
 	sa.sa_flags |= SA_NOCLDSTOP;
 	sa.sa_flags &= ~SA_NOCLDWAIT;
 	if (sa.sa_handler == SIG_IGN)
 		sa.sa_handler = SIG_DFL;
-	(void)sigaction(SIGCHLD, &sa, NULL);
+	take(e, SIGCHLD, &sa);
 	memset(&sa, 0, sizeof(sa));
 	sa.sa_handler = nothing;
-	(void)sigaction(CW_SIG_NUDGE, &sa, NULL);
+	take(e, CW_SIG_NUDGE, &sa);
 	if (!(e->run->flags & CW_RUN_FOREGROUND))
 		return;
+	memset(&sa, 0, sizeof(sa));
 	sa.sa_sigaction = forward;
 	sa.sa_flags = SA_SIGINFO | SA_RESTART;
 	for (size_t i = 0; i < COUNT(forwarded); i++)
-		if (e->saved[forwarded[i]].sa_handler != SIG_IGN)
-			(void)sigaction(forwarded[i], &sa, NULL);
+		if (!sigaction(forwarded[i], NULL, &was) && was.sa_handler != SIG_IGN)
+			take(e, forwarded[i], &sa);
 	sa.sa_flags = 0;
 	sa.sa_handler = SIG_IGN;
 	for (size_t i = 0; i < COUNT(ignored); i++)
-		(void)sigaction(ignored[i], &sa, NULL);
+		take(e, ignored[i], &sa);
 }
 
 static void return_signals(struct cw_engine *e)
 {
-	(void)sigaction(SIGCHLD, &e->saved[SIGCHLD], NULL);
-	(void)sigaction(CW_SIG_NUDGE, &e->saved[CW_SIG_NUDGE], NULL);
-	if (!(e->run->flags & CW_RUN_FOREGROUND))
-		return;
-	for (size_t i = 0; i < COUNT(forwarded); i++)
-		(void)sigaction(forwarded[i], &e->saved[forwarded[i]], NULL);
-	for (size_t i = 0; i < COUNT(ignored); i++)
-		(void)sigaction(ignored[i], &e->saved[ignored[i]], NULL);
+	for (int i = 1; i < 65; i++)
+		if (e->taken >> (i - 1) & 1)
+			(void)sigaction(i, &e->saved[i], NULL);
 }
 
 static int check_features(struct cw_engine *e)

@@ -170,7 +170,8 @@ struct cw_engine {
 	struct cw_worker *workers; /* calls that block on the target's behalf */
 	pthread_cond_t idle;
 	sigset_t saved_mask; /* the caller's, which COMMAND starts with */
-	struct sigaction saved[65];
+	struct sigaction saved[65]; /* of the signals that were taken */
+	uint64_t taken;             /* bit n - 1: signal n */
 	pthread_t listener_thread;
 	bool listener_running;
 	atomic_int listener_ends;

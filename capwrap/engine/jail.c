@@ -181,6 +181,31 @@ static bool send_fd(int sock, int fd)
 	return raw(SYS_sendmsg, sock, (long)&m, 0, 0, 0, 0) == 1;
 }
 
+struct disposition { /* struct sigaction as the kernel has it */
+	void (*handler)(int);
+	unsigned long flags;
+	void (*restorer)(void);
+	uint64_t mask;
+};
+
+/*
+ * The dispositions that the caller had: no handlers, and ignored what was ignored, but for the two signals that Python
+ * ignores by itself.
+ */
+static void own_no_signals(const struct cw_engine *e)
+{
+	for (int i = 1; i < 65; i++) {
+		struct disposition now = {.handler = SIG_DFL}, want = {.handler = SIG_DFL};
+
+		if (e->taken >> (i - 1) & 1)
+			want.handler = e->saved[i].sa_handler == SIG_IGN ? SIG_IGN : SIG_DFL;
+		else if (raw(SYS_rt_sigaction, i, 0, (long)&now, 8, 0, 0) || now.handler == SIG_DFL ||
+		         (now.handler == SIG_IGN && i != SIGPIPE && i != SIGXFSZ))
+			continue;
+		(void)raw(SYS_rt_sigaction, i, (long)&want, 0, 8, 0, 0);
+	}
+}
+
 _Noreturn void cw_jail_child(struct cw_child *ch)
 {
 	struct cw_engine *e = ch->e;
@@ -188,16 +213,7 @@ _Noreturn void cw_jail_child(struct cw_child *ch)
 	const uint64_t *lim = e->im.h->limits;
 	char go;
 
-	/* our own handlers are not the target's; what Python ignores is restored */
-	static const int restored[] = {SIGPIPE, SIGXFSZ};
-
-	for (int i = 1; i < 65; i++)
-		if (e->saved[i].sa_handler == SIG_IGN)
-			signal(i, SIG_IGN);
-		else
-			signal(i, SIG_DFL);
-	for (size_t i = 0; i < 2; i++)
-		signal(restored[i], SIG_DFL);
+	own_no_signals(e);
 	raw(SYS_rt_sigprocmask, SIG_SETMASK, (long)&e->saved_mask, 0, 8, 0, 0);
 	for (int i = 0; i < 3; i++)
 		if (e->run->stdio[i] >= 0 && e->run->stdio[i] != i &&

@@ -163,3 +163,34 @@ def test_on_violation_decides_how_command_ends(bench: Bench, violation: str, sta
     done = bench.confined(["cat", secret(bench)], options=("-q", "--on-violation", violation))
     assert done.status == status, done.describe()
     assert (b"Input/output error" in done.stderr) == (violation == "errno:EIO")
+
+
+@pytest.mark.parametrize("engine", ["capwrap run", "capwrap-exec"])
+def test_command_starts_with_the_dispositions_and_the_mask_of_the_caller(each_bench: Bench, engine: str) -> None:
+    each_bench.fresh()
+    image = each_bench.root / "policy.cap"
+    capwrap = [*each_bench.runner.capwrap, "run", "-q", "--"]
+    if engine == "capwrap-exec":
+        assert each_bench.runner.command(["compile", "-o", image], cwd=each_bench.work, env=each_bench.env).status == 0
+        capwrap = [*each_bench.runner.capwrap_exec, str(image), "--"]
+    script = """\
+import os, signal, sys
+def default(name): signal.signal(name, signal.SIG_DFL)
+def ignore(name): signal.signal(name, signal.SIG_IGN)
+for name in ("SIGPIPE", "SIGXFSZ", "SIGINT"):
+    default(getattr(signal, name))
+for name in sys.argv[1].split():
+    ignore(getattr(signal, name))
+signal.signal(signal.SIGUSR2, lambda *_: None)
+signal.pthread_sigmask(signal.SIG_SETMASK, [getattr(signal, name) for name in sys.argv[2].split()])
+os.execvp(sys.argv[3], sys.argv[3:])
+"""
+    for ignored in ("", "SIGHUP SIGCHLD SIGTSTP SIGUSR1 SIGRTMIN SIGRTMAX", "SIGTTIN SIGTTOU SIGTERM SIGINT SIGQUIT"):
+        for blocked in ("", "SIGTERM SIGUSR2 SIGCHLD SIGRTMAX"):
+            start = ["python3", "-c", script, ignored, blocked]
+            shown = ["grep", "^Sig[BIC]", "/proc/self/status"]
+            env = {**each_bench.env, **each_bench.runner.extra_env}
+            native = each_bench.runner.native([*start, *shown], cwd=each_bench.work, env=env)
+            confined = each_bench.runner.native([*start, *capwrap, *shown], cwd=each_bench.work, env=env)
+            assert native.status == 0
+            assert confined == native, f"{ignored}; {blocked}: {native.describe()}\n{confined.describe()}"
