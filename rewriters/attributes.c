@@ -27,8 +27,6 @@ static bool planned(struct cw_ctx *c, int err, uint64_t needs)
 
 static bool by_path(struct cw_ctx *c, int dirfd, uint64_t path, bool nofollow, bool empty, uint64_t needs)
 {
-	if (empty && !path && dirfd >= 0)
-		return planned(c, cw_locate_fd(c, 0, dirfd, 0), needs);
 	return planned(c, cw_locate(c, 0, dirfd, (struct tptr){path}, nofollow ? CW_WALK_NOFOLLOW : 0, empty), needs);
 }
 
@@ -144,7 +142,7 @@ void cw_rw_utime(struct cw_ctx *c)
 	bool ok;
 
 	if (c->call.nr == 280 || c->call.nr == 261) {
-		if (!path && !(flags & ~(uint64_t)(K_AT_SYMLINK_NOFOLLOW)) && dirfd != K_AT_FDCWD)
+		if (!path && dirfd != K_AT_FDCWD) /* do_utimes in fs/utimes.c */
 			ok = flags ? (cw_fail(c, EINVAL), false)
 			           : by_fd(c, (uint64_t)(uint32_t)dirfd, CW_RIGHT_FUTIMES);
 		else
@@ -181,6 +179,28 @@ struct xattr_args {
 
 enum form { BY_PATH, BY_LINK, BY_FD, AT };
 enum verb { SET, GET, LIST, REMOVE };
+
+/* An empty path is the descriptor itself, as to fgetxattr and kin; two of the four know no AT_FDCWD then (fs/xattr.c). */
+static bool at_path(struct cw_ctx *c, bool fd_only, uint64_t needs)
+{
+	const uint64_t *a = c->call.arg;
+	int dirfd = (int)(uint32_t)a[0];
+	char first = 0;
+
+	if (a[2] & K_AT_EMPTY_PATH) {
+		int err = a[1] ? c->ops->read(c, &first, (struct tptr){a[1]}, 1) : 0;
+
+		if (err)
+			return cw_fail(c, -err), false;
+		if (!first && (fd_only || dirfd >= 0))
+			return by_fd(c, a[0], needs);
+		if (!first) {
+			err = dirfd == K_AT_FDCWD ? c->ops->dir_path(c, dirfd, c->whole, CW_PATH_MAX) : -EBADF;
+			return planned(c, err < 0 ? err : cw_walk(c, &c->place[0], "/", c->whole, 0), needs);
+		}
+	}
+	return by_path(c, dirfd, a[1], a[2] & K_AT_SYMLINK_NOFOLLOW, false, needs);
+}
 
 void cw_rw_xattr(struct cw_ctx *c)
 {
@@ -237,8 +257,7 @@ void cw_rw_xattr(struct cw_ctx *c)
 	if (form == BY_FD)
 		ok = by_fd(c, a[0], needs[verb]);
 	else if (form == AT)
-		ok = at_flags(c, (uint32_t)a[2]) && by_path(c, (int)(uint32_t)a[0], a[1], a[2] & K_AT_SYMLINK_NOFOLLOW,
-		                                            a[2] & K_AT_EMPTY_PATH, needs[verb]);
+		ok = at_flags(c, (uint32_t)a[2]) && at_path(c, verb == LIST || verb == REMOVE, needs[verb]);
 	else
 		ok = by_path(c, K_AT_FDCWD, a[0], form == BY_LINK, false, needs[verb]);
 	if (!ok)

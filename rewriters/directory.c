@@ -11,6 +11,8 @@ static void enter(struct cw_ctx *c, int err)
 		err = -ENOTDIR;
 	if (!err)
 		err = cw_need(c, 0, CW_RIGHT_FCHDIR);
+	if (!err && p->fd >= 0)
+		err = c->ops->access(c, p->fd, 1);
 	if (err) {
 		c->rec.needs |= CW_RIGHT_FCHDIR;
 		return cw_fail(c, -err);
@@ -25,8 +27,11 @@ void cw_rw_chdir(struct cw_ctx *c)
 
 void cw_rw_fchdir(struct cw_ctx *c)
 {
-	int err = c->ops->dir_path(c, (int)(uint32_t)c->call.arg[0], c->whole, CW_PATH_MAX);
+	int fd = (int)(uint32_t)c->call.arg[0];
+	int err = fd < 0 ? -EBADF : c->ops->dir_path(c, fd, c->whole, CW_PATH_MAX);
 
+	if (err == -ENOENT && c->ops->removed(c, fd))
+		return enter(c, cw_locate_fd(c, 0, fd, 0));
 	if (err == -ENOENT)
 		c->rec.kind = CW_KIND_DESCRIPTOR;
 	enter(c, err < 0 ? err : cw_walk(c, &c->place[0], "/", c->whole, 0));

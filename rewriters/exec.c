@@ -152,11 +152,14 @@ void cw_rw_exec(struct cw_ctx *c)
 	int err, which = 0, depth = 0;
 
 	c->exec.interp_fd = -1;
-	if (flags & ~(uint64_t)(K_AT_SYMLINK_NOFOLLOW | K_AT_EMPTY_PATH))
-		return cw_fail(c, EINVAL);
+	if (flags & ~(uint64_t)(K_AT_SYMLINK_NOFOLLOW | K_AT_EMPTY_PATH)) {
+		/* the path is copied before the flags are looked at: do_open_execat in fs/exec.c */
+		err = c->ops->read_string(c, c->path, sizeof(c->path), (struct tptr){a[1]});
+		return cw_fail(c, err < 0 ? -err : !err && !(flags & K_AT_EMPTY_PATH) ? ENOENT : EINVAL);
+	}
 	err = cw_locate(c, 0, at ? (int)(uint32_t)a[0] : K_AT_FDCWD, (struct tptr){at ? a[1] : a[0]},
 	                flags & K_AT_SYMLINK_NOFOLLOW ? CW_WALK_NOFOLLOW : 0, flags & K_AT_EMPTY_PATH);
-	if (!err && (flags & K_AT_SYMLINK_NOFOLLOW) && (c->place[0].mode & K_S_IFMT) == K_S_IFLNK)
+	if (!err && (c->place[0].mode & K_S_IFMT) == K_S_IFLNK)
 		err = -ELOOP;
 	if (!err)
 		err = runnable(c, 0);

@@ -14,8 +14,8 @@ static bool look(struct cw_ctx *c, int dirfd, struct tptr path, bool nofollow, b
 	int err = 0;
 
 	p->fd = p->parent = -1;
-	/* NULL with AT_EMPTY_PATH is the empty string since Linux 6.11; readlinkat knows no such flag */
-	if (empty && !path.a && c->call.nr != 267) {
+	/* NULL with AT_EMPTY_PATH is the empty string since Linux 6.11, to newfstatat and statx */
+	if (empty && !path.a && (c->call.nr == 262 || c->call.nr == 332)) {
 		if (dirfd == K_AT_FDCWD) {
 			err = c->ops->dir_path(c, dirfd, c->whole, CW_PATH_MAX);
 			if (err >= 0)
@@ -29,7 +29,7 @@ static bool look(struct cw_ctx *c, int dirfd, struct tptr path, bool nofollow, b
 			cw_fail(c, -len);
 			return false;
 		}
-		if (len && !c->again) {
+		if (len && c->again == CW_TRY_FIRST) {
 			c->base[0] = '/';
 			c->base[1] = 0;
 			if (c->path[0] != '/')
@@ -38,8 +38,9 @@ static bool look(struct cw_ctx *c, int dirfd, struct tptr path, bool nofollow, b
 				cw_copy(c->bytes, c->whole, cw_strlen(c->whole) + 1);
 				uint32_t node = cw_textual(c->image, c->bytes, sizeof(c->bytes), nofollow, &rest);
 
+				/* what is left may be longer than what was asked for, and the kernel takes no more than PATH_MAX */
 				if (node != CW_NONE && rest && c->ops->cap_fd(c, node) >= 0 &&
-				    (c->image->nodes[node].rights & needs) == needs) {
+				    (c->image->nodes[node].rights & needs) == needs && cw_strlen(rest) < CW_PATH_MAX) {
 					while (*rest == '/')
 						rest++;
 					if (!*rest && (c->call.nr == 89 || c->call.nr == 267)) {
@@ -98,21 +99,28 @@ void cw_rw_stat(struct cw_ctx *c)
 		path.a = a[1];
 		flags = (uint32_t)(c->call.nr == 262 ? a[3] : a[2]);
 		c->plan.to.a = c->call.nr == 262 ? a[2] : a[4];
-		if (flags & ~UINT64_C(0x7900)) /* NOFOLLOW, NO_AUTOMOUNT, EMPTY_PATH, STATX_*SYNC */
-			return cw_fail(c, EINVAL);
 	}
-	if ((flags & K_AT_EMPTY_PATH) && c->call.nr == 262 && dirfd >= 0) {
-		char first = 0;
+	/* STATX__RESERVED, both of STATX_*SYNC: before the path, do_statx in fs/stat.c */
+	if (c->call.nr == 332 && ((a[3] & 0x80000000) || (flags & 0x6000) == 0x6000))
+		return cw_fail(c, EINVAL);
+	char first = 1;
+
+	if ((flags & K_AT_EMPTY_PATH) && dirfd >= 0) {
 		int err = path.a ? c->ops->read(c, &first, path, 1) : 0;
 
 		if (err)
 			return cw_fail(c, -err);
-		if (!first && !c->again) {
+		if (!path.a)
+			first = 0;
+		if (!first && c->call.nr == 262 && c->again == CW_TRY_FIRST) {
 			/* what fstat can say of an fd that the target holds: fstat itself, decided by registers alone */
 			cw_rewrite(c, 5, (uint64_t)(uint32_t)dirfd, c->plan.to.a, 0, 0, 0, 0);
 			return;
 		}
 	}
+	/* NOFOLLOW, NO_AUTOMOUNT, EMPTY_PATH, STATX_*SYNC; of an fd by itself the kernel asks for none */
+	if (first && (flags & ~UINT64_C(0x7900)))
+		return cw_fail(c, EINVAL);
 	struct tptr to = c->plan.to;
 
 	if (!look(c, dirfd, path, flags & K_AT_SYMLINK_NOFOLLOW, flags & K_AT_EMPTY_PATH,
@@ -214,8 +222,24 @@ void cw_rw_watch(struct cw_ctx *c)
 	/* IN_DONT_FOLLOW */
 	if (!look(c, K_AT_FDCWD, (struct tptr){c->call.arg[1]}, mask & 0x02000000, false, CW_RIGHT_EVENT))
 		return;
-	if (c->place[0].kind == CW_PLACE_PROC)
+	struct cw_place *p = &c->place[0];
+
+	if (p->kind == CW_PLACE_PROC)
 		return cw_refuse(c, CW_KIND_RIGHT_MISSING, EACCES);
+	if (p->fd >= 0 && !p->mode) {
+		int err = c->ops->stat(c, p->fd, &p->mode, &p->dev, &p->ino);
+
+		if (err)
+			return cw_fail(c, -err);
+	}
+	if ((mask & 0x01000000 /* IN_ONLYDIR */) && (p->mode & K_S_IFMT) != K_S_IFDIR)
+		return cw_fail(c, ENOTDIR);
+	if (p->fd >= 0) {
+		int err = c->ops->access(c, p->fd, 4); /* inotify_find_inode in fs/notify/inotify */
+
+		if (err)
+			return cw_fail(c, -err);
+	}
 	cw_perform(c, CW_OP_WATCH);
 	c->plan.arg[0] = (uint32_t)c->call.arg[0];
 	c->plan.arg[1] = mask;

@@ -3,6 +3,8 @@
 #include "rewriters/kernel.h"
 #include "rewriters/rewriter.h"
 
+#define THE_NAME (CW_WALK_NOFOLLOW | CW_WALK_CREATE | CW_WALK_NAME)
+
 /* An ancestor of grants, or something of /proc: exists, and nothing about it can be changed. */
 static bool fixed(const struct cw_place *p)
 {
@@ -18,7 +20,7 @@ static bool is_dir(const struct cw_place *p)
 static bool new_name(struct cw_ctx *c, int which, int dirfd, struct tptr path, uint64_t needs, bool dir)
 {
 	struct cw_place *p = &c->place[which];
-	int err = cw_locate(c, which, dirfd, path, CW_WALK_NOFOLLOW | CW_WALK_CREATE, false);
+	int err = cw_locate(c, which, dirfd, path, THE_NAME, false);
 
 	if (!err && (fixed(p) || p->fd >= 0))
 		err = -EEXIST;
@@ -126,17 +128,20 @@ void cw_rw_unlink(struct cw_ctx *c)
 
 	if (flags & ~(uint64_t)(K_AT_REMOVEDIR))
 		return cw_fail(c, EINVAL);
-	int err = cw_locate(c, 0, at ? (int)(uint32_t)a[0] : K_AT_FDCWD, (struct tptr){at ? a[1] : a[0]},
-	                    CW_WALK_NOFOLLOW, false);
+	int err = cw_locate(c, 0, at ? (int)(uint32_t)a[0] : K_AT_FDCWD, (struct tptr){at ? a[1] : a[0]}, THE_NAME,
+	                    false);
 	int dot = err ? 0 : dots(c->path);
 
-	if (!err && p->kind == CW_PLACE_HOST && p->fd < 0)
-		err = -ENOENT;
 	if (!err && dot)
 		err = !flags ? -EISDIR : dot == 1 ? -EINVAL : -ENOTEMPTY;
-	if (!err && flags && !is_dir(p))
+	if (!err && p->kind == CW_PLACE_HOST && p->fd < 0)
+		err = -ENOENT;
+	/* where the call is made, the kernel says which of these comes before a permission that is missing */
+	bool made = p->rights & CW_RIGHT_UNLINKAT && !p->slash && p->kind == CW_PLACE_HOST;
+
+	if (!err && !made && flags && !is_dir(p))
 		err = -ENOTDIR;
-	if (!err && !flags && is_dir(p))
+	if (!err && !made && !flags && is_dir(p))
 		err = -EISDIR;
 	if (!err && p->slash && !is_dir(p))
 		err = -ENOTDIR;
@@ -213,30 +218,32 @@ void cw_rw_rename(struct cw_ctx *c)
 		return cw_fail(c, EINVAL);
 	if (flags & K_RENAME_WHITEOUT)
 		return cw_refuse(c, CW_KIND_SYSCALL, EPERM); /* leaves a device node behind */
-	int err = cw_locate(c, 0, at ? (int)(uint32_t)a[0] : K_AT_FDCWD, (struct tptr){a[at ? 1 : 0]},
-	                    CW_WALK_NOFOLLOW | CW_WALK_CREATE, false);
-	int dot = err ? 0 : dots(c->path);
+	/* do_renameat2 in fs/namei.c: both directories, then both last names, then what they lead to */
+	int err = cw_locate(c, 0, at ? (int)(uint32_t)a[0] : K_AT_FDCWD, (struct tptr){a[at ? 1 : 0]}, THE_NAME, false);
+	bool long_from = err == -ENAMETOOLONG && last_too_long(c->path);
+	int dot = err && !long_from ? 0 : dots(c->path), other = 0;
 
-	if (err == -ENAMETOOLONG && last_too_long(c->path)) {
-		/* the last names are looked up when both directories were found: do_renameat2 in fs/namei.c */
-		int other = cw_locate(c, 1, at ? (int)(uint32_t)a[2] : K_AT_FDCWD, (struct tptr){a[at ? 3 : 1]},
-		                      CW_WALK_NOFOLLOW | CW_WALK_CREATE, false);
+	if (!err || long_from)
+		other = cw_locate(c, 1, at ? (int)(uint32_t)a[2] : K_AT_FDCWD, (struct tptr){a[at ? 3 : 1]}, THE_NAME,
+		                  false);
+	bool long_to = other == -ENAMETOOLONG && last_too_long(c->path2);
 
-		err = other ? other : err;
-	}
-	if (!err)
-		err = cw_locate(c, 1, at ? (int)(uint32_t)a[2] : K_AT_FDCWD, (struct tptr){a[at ? 3 : 1]},
-		                CW_WALK_NOFOLLOW | CW_WALK_CREATE, false);
-	if (!err)
-		dot |= dots(c->path2);
-	if (!err && dot)
+	if (other && !long_to)
+		err = other;
+	else if (!err && dot)
 		err = -EBUSY;
+	else if (!err && dots(c->path2))
+		err = flags & K_RENAME_NOREPLACE ? -EEXIST : -EBUSY;
 	if (!err && from->kind == CW_PLACE_HOST && from->fd < 0)
 		err = -ENOENT;
+	if (!err)
+		err = other;
 	if (!err && (flags & K_RENAME_NOREPLACE) && (to->kind != CW_PLACE_HOST || to->fd >= 0))
 		err = -EEXIST;
 	if (!err && (flags & K_RENAME_EXCHANGE) && to->kind == CW_PLACE_HOST && to->fd < 0)
 		err = -ENOENT;
+	if (!err && (flags & K_RENAME_EXCHANGE) && to->slash && !is_dir(to))
+		err = -ENOTDIR;
 	if (!err && !is_dir(from) && (from->slash || (to->slash && !(flags & K_RENAME_EXCHANGE))))
 		err = -ENOTDIR;
 	if (err) {
@@ -276,8 +283,6 @@ void cw_rw_link(struct cw_ctx *c)
 	if (!new_name(c, 1, at ? (int)(uint32_t)a[2] : K_AT_FDCWD, (struct tptr){a[at ? 3 : 1]}, CW_RIGHT_LINKAT_TARGET,
 	              false))
 		return;
-	if (is_dir(from))
-		return cw_fail(c, EPERM);
 	/* a further name must not give the file more than its first one did */
 	if (to->rights & ~from->rights)
 		needs |= to->rights;

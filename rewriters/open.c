@@ -32,6 +32,14 @@ static void as_open(uint64_t *flags, uint64_t *mode)
 		*mode = 0;
 }
 
+/* What the kernel refuses before it looks at the path: build_open_flags in fs/open.c, as of Linux 6.4. */
+static bool contradicts(uint64_t flags)
+{
+	if ((flags & (K_O_CREAT | K_O_DIRECTORY)) == (K_O_CREAT | K_O_DIRECTORY))
+		return true;
+	return (flags & K_O_TMPFILE_BIT) && (!(flags & K_O_DIRECTORY) || !(flags & K_O_ACCMODE));
+}
+
 static int read_how(struct cw_ctx *c, struct k_open_how *how)
 {
 	uint64_t size = c->call.arg[3];
@@ -67,8 +75,32 @@ static int read_how(struct cw_ctx *c, struct k_open_how *how)
 	return 0;
 }
 
+/* openat2 beneath the capability of `node`, made by the target itself: 1 if that is the plan, 0 if it has no such form. */
+static int beneath(struct cw_ctx *c, uint32_t node, const char *rest, uint64_t flags, uint64_t mode, uint64_t needs,
+                   enum cw_try retry)
+{
+	int cap = c->ops->cap_fd(c, node);
+
+	/* what is left may be longer than what was asked for, and the kernel takes no more than PATH_MAX */
+	if (cap < 0 || (c->image->nodes[node].rights & needs) != needs || cw_strlen(rest) >= CW_PATH_MAX)
+		return 0;
+	uint64_t how =
+		c->ops->publish_how(c, needs & (CW_RIGHT_WRITE | CW_RIGHT_CREATE | CW_RIGHT_FTRUNCATE), flags, mode);
+
+	if (!how)
+		return 0;
+	c->rec.needs = needs;
+	c->rec.grant = node;
+	cw_rewrite(c, 437 /* openat2 */, (uint64_t)(uint32_t)cap, 0, how, 24, 0, 0);
+	c->plan.slot_arg = 1;
+	c->plan.bytes = rest;
+	c->plan.len = (uint32_t)cw_strlen(rest) + 1;
+	c->plan.retry = retry;
+	return 1;
+}
+
 /* The whole call by its text alone: 1 if the plan is made, 0 if it takes a walk, or -errno. */
-static int capability_form(struct cw_ctx *c, int dirfd, struct tptr path, uint64_t flags, uint64_t mode)
+static int by_text(struct cw_ctx *c, int dirfd, struct tptr path, uint64_t flags, uint64_t mode)
 {
 	const char *rest;
 	int len = c->ops->read_string(c, c->path, sizeof(c->path), path);
@@ -93,34 +125,37 @@ static int capability_form(struct cw_ctx *c, int dirfd, struct tptr path, uint64
 
 	if (node == CW_NONE || !rest)
 		return 0;
-	uint64_t needs = needs_of(flags) | (flags & K_O_CREAT ? CW_RIGHT_CREATE | CW_RIGHT_WRITE : 0);
-	uint64_t have = c->image->nodes[node].rights;
-
-	if ((have & needs) != needs) {
-		/* O_CREAT of a file that exists creates nothing: the walk sees */
-		return 0;
-	}
-	int cap = c->ops->cap_fd(c, node);
-
-	if (cap < 0)
-		return 0;
-	uint64_t how =
-		c->ops->publish_how(c, needs & (CW_RIGHT_WRITE | CW_RIGHT_CREATE | CW_RIGHT_FTRUNCATE), flags, mode);
-
-	if (!how)
-		return 0;
 	while (*rest == '/')
 		rest++;
-	if (!*rest)
-		rest = ".";
-	c->rec.needs = needs;
-	c->rec.grant = node;
-	cw_rewrite(c, 437 /* openat2 */, (uint64_t)(uint32_t)cap, 0, how, 24, 0, 0);
-	c->plan.slot_arg = 1;
-	c->plan.bytes = rest;
-	c->plan.len = (uint32_t)cw_strlen(rest) + 1;
-	c->plan.retry = true;
-	return 1;
+	/* O_CREAT of a file that exists creates nothing: where the right is missing, the walk sees */
+	return beneath(c, node, *rest ? rest : ".", flags, mode,
+	               needs_of(flags) | (flags & K_O_CREAT ? CW_RIGHT_CREATE | CW_RIGHT_WRITE : 0), CW_TRY_WALK);
+}
+
+/* The same for what a walk has found, by its canonical path; where that changes meanwhile, the kernel stays beneath. */
+static int by_place(struct cw_ctx *c, const struct cw_place *p, uint64_t flags, uint64_t mode)
+{
+	uint64_t needs = needs_of(flags);
+
+	if (p->kind != CW_PLACE_HOST || p->by_fd || p->grant == CW_NONE || c->ops->cap_fd(c, p->grant) < 0)
+		return 0;
+	/* only a how that creates nothing is published for a capability that may not */
+	if (flags & K_O_CREAT)
+		needs |= CW_RIGHT_CREATE;
+	int top = cw_node_path(c->image, p->grant, c->bytes, CW_PATH_MAX);
+	size_t len = cw_strlen(p->path), from = top == 1 ? 0 : (size_t)top;
+
+	if (top < 0 || from > len)
+		return 0;
+	const char *rest = p->path + from;
+
+	while (*rest == '/')
+		rest++;
+	len = cw_strlen(rest);
+	cw_copy(c->bytes, len ? rest : ".", len ? len + 1 : 2);
+	if (len && p->slash)
+		cw_copy(c->bytes + len, p->dot ? "/." : "/", p->dot ? 3 : 2);
+	return beneath(c, p->grant, c->bytes, flags, mode, needs, CW_TRY_PERFORM);
 }
 
 /* The file is there because this very call made it before a signal interrupted its hand-over: what was opened then. */
@@ -154,8 +189,6 @@ static void decide(struct cw_ctx *c, struct cw_place *p, uint64_t flags, uint64_
 		if (p->fd < 0) {
 			if (!(flags & K_O_CREAT))
 				return cw_fail(c, ENOENT);
-			if (p->slash)
-				return cw_fail(c, EISDIR);
 			needs |= CW_RIGHT_CREATE;
 		} else if ((flags & (K_O_CREAT | K_O_EXCL)) == (K_O_CREAT | K_O_EXCL)) {
 			made = take_made(c, p);
@@ -219,11 +252,27 @@ static int locate_scoped(struct cw_ctx *c, int dirfd, struct tptr path, const st
 	int fd = c->ops->open(c, c->place[1].fd, c->path, walk_flags, resolve);
 
 	if (fd == -ENOENT && (how->flags & K_O_CREAT)) {
-		/* a single new name in the directory itself is what callers create */
-		for (int i = 0; i < len; i++)
-			if (c->path[i] == '/')
-				return -ENOSYS;
-		return cw_walk(c, &c->place[0], c->base, c->path, CW_WALK_CREATE | CW_WALK_NOFOLLOW);
+		/* a new name: its directory is looked up so, and the name then made there */
+		char name[CW_NAME_MAX + 1];
+		int n = len;
+
+		while (n && c->path[n - 1] != '/')
+			n--;
+		if (n == len || len - n > CW_NAME_MAX)
+			return n == len ? -EISDIR : -ENAMETOOLONG;
+		cw_copy(name, c->path + n, (size_t)(len - n) + 1);
+		cw_copy(c->path + n, ".", 2);
+		fd = c->ops->open(c, c->place[1].fd, c->path, K_O_PATH, resolve);
+		cw_copy(c->path + n, name, (size_t)(len - n) + 1);
+		len = fd < 0 ? fd : c->ops->held_path(c, fd, c->base, sizeof(c->base));
+		if (fd >= 0)
+			c->ops->close(c, fd);
+		if (len < 0)
+			return fd < 0 ? fd : -ENOENT;
+		cw_copy(c->bytes, name, cw_strlen(name) + 1);
+		err = cw_walk(c, &c->place[0], c->base, c->bytes, CW_WALK_CREATE | CW_WALK_NOFOLLOW);
+		/* a link that leads to nothing yet would have to be followed in this way, too */
+		return !err && c->place[0].fd >= 0 ? -ENOSYS : err;
 	}
 	if (fd < 0)
 		return fd;
@@ -234,25 +283,16 @@ static int locate_scoped(struct cw_ctx *c, int dirfd, struct tptr path, const st
 	return cw_walk(c, &c->place[0], "/", c->whole, CW_WALK_NOFOLLOW);
 }
 
-/* RESOLVE_NO_SYMLINKS: the canonical path must be the one that was asked for, but for empty and "." components. */
-static bool met_links(const struct cw_place *p, const char *whole)
+/* One name and a slash behind it. */
+static bool ends_in_slash(const char *path)
 {
-	const char *a = p->path, *b = whole;
-
-	for (;;) {
-		while (*a == '/')
-			a++;
-		while (*b == '/' || (*b == '.' && (b[1] == '/' || !b[1]) && b[-1] == '/'))
-			b++;
-		if (!*a || !*b)
-			return *a != *b;
-		while (*a && *a != '/' && *a == *b) {
-			a++;
-			b++;
-		}
-		if ((*a && *a != '/') || (*b && *b != '/'))
-			return true;
-	}
+	while (*path && *path != '/')
+		path++;
+	if (!*path)
+		return false;
+	while (*path == '/')
+		path++;
+	return !*path;
 }
 
 void cw_rw_open(struct cw_ctx *c)
@@ -286,14 +326,16 @@ void cw_rw_open(struct cw_ctx *c)
 		mode = how.mode;
 	}
 	as_open(&flags, &mode);
-	if (!c->again && !how.resolve) {
-		r = capability_form(c, dirfd, path, flags, mode);
+	if (contradicts(flags))
+		return cw_fail(c, EINVAL);
+	if (c->again == CW_TRY_FIRST && !how.resolve) {
+		r = by_text(c, dirfd, path, flags, mode);
 		if (r < 0)
 			return cw_fail(c, -r);
 		if (r)
 			return;
 	}
-	unsigned walk = flags & K_O_CREAT ? CW_WALK_CREATE : 0;
+	unsigned walk = flags & K_O_CREAT ? CW_WALK_CREATE | CW_WALK_NAME : 0;
 
 	if ((flags & K_O_NOFOLLOW) || (flags & (K_O_CREAT | K_O_EXCL)) == (K_O_CREAT | K_O_EXCL))
 		walk |= CW_WALK_NOFOLLOW;
@@ -301,12 +343,21 @@ void cw_rw_open(struct cw_ctx *c)
 		r = locate_scoped(c, dirfd, path, &how);
 	else
 		r = cw_locate(c, 0, dirfd, path, walk, false);
-	if (!r && (how.resolve & K_RESOLVE_NO_SYMLINKS) && met_links(&c->place[0], c->whole))
+	if (!r && (how.resolve & K_RESOLVE_NO_SYMLINKS) && c->followed)
 		r = -ELOOP;
+	/* nd_jump_root in fs/namei.c: the root is another mount, unless the path itself began there */
+	if (!r && (how.resolve & K_RESOLVE_NO_XDEV) && c->followed_absolute && c->path[0] != '/')
+		r = -EXDEV;
+	if (r == -ENOENT && (flags & K_O_CREAT) && ends_in_slash(c->path) && c->ops->removed(c, dirfd))
+		r = -EISDIR;
 	if (r) {
 		if (c->rec.kind)
 			c->rec.needs |= needs_of(flags) | (flags & K_O_CREAT ? CW_RIGHT_CREATE | CW_RIGHT_WRITE : 0);
 		return cw_fail(c, -r);
 	}
+	if ((flags & K_O_CREAT) && c->place[0].slash && !c->place[0].dot)
+		return cw_fail(c, EISDIR); /* before anything else is asked: open_last_lookups in fs/namei.c */
+	if (c->again != CW_TRY_PERFORM && !how.resolve && by_place(c, &c->place[0], flags, mode))
+		return;
 	decide(c, &c->place[0], flags, mode);
 }

@@ -50,6 +50,8 @@ static void place_start(struct cw_place *p)
 	p->ino = 0;
 	p->slash = false;
 	p->root = true;
+	p->by_fd = false;
+	p->dot = false;
 	p->name[0] = 0;
 	p->path[0] = '/';
 	p->path[1] = 0;
@@ -223,6 +225,12 @@ static size_t plain_run(const char *s)
 	}
 }
 
+/* A slash behind a link has it followed, but not where its name is to be made, removed or changed (LOOKUP_PARENT). */
+static bool stops_at_link(const struct cw_place *p, unsigned flags)
+{
+	return p->slash && !p->dot ? flags & CW_WALK_NAME : flags & CW_WALK_NOFOLLOW;
+}
+
 static int enter_child(struct cw_ctx *c, struct cw_place *p, uint32_t child, bool last, unsigned flags, const char **s)
 {
 	const struct cw_node *n = &c->image->nodes[child];
@@ -246,7 +254,7 @@ static int enter_child(struct cw_ctx *c, struct cw_place *p, uint32_t child, boo
 		p->root = true;
 		return 0;
 	case CW_NODE_LINK:
-		if (last && (flags & CW_WALK_NOFOLLOW) && !p->slash) {
+		if (last && stops_at_link(p, flags)) {
 			int dir = c->ops->name_dir(c, child);
 
 			drop_fd(c, &p->fd);
@@ -307,7 +315,10 @@ static int enter_child(struct cw_ctx *c, struct cw_place *p, uint32_t child, boo
 static int walk(struct cw_ctx *c, struct cw_place *p, unsigned flags)
 {
 	const char *s = c->text;
-	int links = 0, dots = 0;
+	int dots = 0;
+
+	c->followed = 0;
+	c->followed_absolute = false;
 
 	for (;;) {
 		while (*s == '/')
@@ -327,8 +338,18 @@ static int walk(struct cw_ctx *c, struct cw_place *p, unsigned flags)
 
 		if (p->kind != CW_PLACE_VIRTUAL && !is_dir(p->mode))
 			return -ENOTDIR;
-		if (last)
-			p->slash = *s == '/' || (from[0] == '.' && (len == 1 || (len == 2 && from[1] == '.')));
+		if (last) {
+			p->dot = from[0] == '.' && (len == 1 || (len == 2 && from[1] == '.'));
+			p->slash = *s == '/' || p->dot;
+		}
+		/* what a name would need, a dot needs as well: may_lookup in fs/namei.c */
+		if (from[0] == '.' && (len == 1 || (len == 2 && from[1] == '.')) && p->fd >= 0 &&
+		    p->kind == CW_PLACE_HOST) {
+			int err = c->ops->access(c, p->fd, 1);
+
+			if (err)
+				return err;
+		}
 		if (len == 1 && from[0] == '.')
 			continue;
 		if (len == 2 && from[0] == '.' && from[1] == '.') {
@@ -340,7 +361,7 @@ static int walk(struct cw_ctx *c, struct cw_place *p, unsigned flags)
 				n--;
 			size_t tail = cw_strlen(s) + 1;
 
-			if (n + tail > sizeof(c->text))
+			if (n + tail + 1 > sizeof(c->text))
 				return -ENAMETOOLONG;
 			char *to = c->text + n;
 
@@ -351,9 +372,10 @@ static int walk(struct cw_ctx *c, struct cw_place *p, unsigned flags)
 				for (size_t i = tail; i-- > 0;)
 					to[i] = s[i];
 			cw_copy(c->text, p->path, n);
+			if (last) /* it stays a path that ends in a dot */
+				cw_copy(c->text + n, ".", 2);
 			cw_place_drop(c, p);
 			place_start(p);
-			p->slash = last;
 			s = c->text;
 			if (c->image->nodes[0].kind == CW_NODE_DIR) {
 				int err = enter_grant(c, p, 0);
@@ -387,7 +409,7 @@ static int walk(struct cw_ctx *c, struct cw_place *p, unsigned flags)
 				r = c->ops->proc(c, p, c->text, sizeof(c->text), flags & CW_WALK_NOFOLLOW);
 				if (r <= 0)
 					return r;
-				if (++links > CW_LINKS_MAX)
+				if (++c->followed > CW_LINKS_MAX)
 					return -ELOOP;
 				cw_place_drop(c, p);
 				place_start(p);
@@ -452,7 +474,7 @@ static int walk(struct cw_ctx *c, struct cw_place *p, unsigned flags)
 				return err;
 		}
 		if (!link && p->fd >= 0 && p->kind != CW_PLACE_LINK && is_link(p->mode)) {
-			if (last && (flags & CW_WALK_NOFOLLOW) && !p->slash)
+			if (last && stops_at_link(p, flags))
 				return 0;
 			text_len = c->ops->readlink(c, p->fd, c->bytes, CW_PATH_MAX);
 			if (text_len < 0)
@@ -462,8 +484,9 @@ static int walk(struct cw_ctx *c, struct cw_place *p, unsigned flags)
 		if (link) {
 			bool slash = p->slash;
 
-			if (++links > CW_LINKS_MAX)
+			if (++c->followed > CW_LINKS_MAX)
 				return -ELOOP;
+			c->followed_absolute |= link[0] == '/';
 			int err = follow(c, p, link, (size_t)text_len, s);
 
 			if (err)
@@ -496,11 +519,29 @@ int cw_walk(struct cw_ctx *c, struct cw_place *p, const char *base, const char *
 	err = walk(c, p, flags);
 	if (err)
 		return err;
-	if (p->slash && p->fd >= 0 && p->kind == CW_PLACE_HOST && !is_dir(p->mode))
+	if (p->slash && p->fd >= 0 && p->kind == CW_PLACE_HOST && !is_dir(p->mode) && !(flags & CW_WALK_NAME))
 		return -ENOTDIR;
 	if (p->kind == CW_PLACE_HOST && p->fd < 0 && !(flags & CW_WALK_CREATE))
 		return -ENOENT;
 	return 0;
+}
+
+/* c->base = the directory above one that is held open and was removed: the kernel keeps it as its parent. */
+static int above_removed(struct cw_ctx *c, int dirfd)
+{
+	int held = c->ops->hold_fd(c, dirfd);
+
+	if (held < 0)
+		return held;
+	int up = c->ops->open(c, held, "..", K_O_PATH | K_O_DIRECTORY, 0);
+
+	c->ops->close(c, held);
+	if (up < 0)
+		return up;
+	int len = c->ops->held_path(c, up, c->base, sizeof(c->base));
+
+	c->ops->close(c, up);
+	return len;
 }
 
 int cw_locate(struct cw_ctx *c, int which, int dirfd, struct tptr path, unsigned flags, bool empty)
@@ -535,6 +576,13 @@ int cw_locate(struct cw_ctx *c, int which, int dirfd, struct tptr path, unsigned
 				if (held || p->rights)
 					return held;
 				cw_place_drop(c, p); /* it lies outside: no starting point, not even for itself */
+			} else if (s[0] == '.' && s[1] == '.' && (s[2] == '/' || !s[2]) && c->ops->removed(c, dirfd)) {
+				/* the way up from a directory that was removed leads to where it was */
+				err = above_removed(c, dirfd);
+				if (err > 0 && cw_join(whole, CW_TEXT_MAX, c->base, own) < 0)
+					return -ENAMETOOLONG;
+				if (err > 0)
+					return cw_walk(c, p, c->base, s[2] && s[3] ? s + 3 : ".", flags);
 			}
 		}
 		if (err < 0) {
@@ -579,6 +627,7 @@ int cw_locate_fd(struct cw_ctx *c, int which, int fd, uint64_t needs)
 	p->fd = held;
 	p->kind = CW_PLACE_HOST;
 	p->root = false;
+	p->by_fd = true;
 	int err = c->ops->stat(c, held, &p->mode, &p->dev, &p->ino);
 
 	if (err)

@@ -78,8 +78,10 @@ struct cw_place {
 	int fd;          /* the thing itself, or -1 where it does not exist */
 	uint32_t mode;   /* st_mode, where fd >= 0 */
 	uint64_t dev, ino;
-	bool slash; /* the path ended in '/': must be a directory */
+	bool slash; /* the path ended in '/' or in a dot: must be a directory */
+	bool dot;   /* it ended in "." or "..": no name that could be made */
 	bool root;  /* the root of a grant: cannot be renamed or removed */
+	bool by_fd; /* found through a descriptor: what `path` leads to by now may be something else */
 	enum cw_proc_kind proc;
 	int proc_pid, proc_tid, proc_fd;
 	uint32_t proc_entry;
@@ -135,6 +137,13 @@ struct cw_exec {
 	int interp_fd;                   /* the host's, or -1 */
 };
 
+/* How a call is decided: each time the target's own call did not do, by more. */
+enum cw_try {
+	CW_TRY_FIRST,
+	CW_TRY_WALK,    /* not by the text of the path alone */
+	CW_TRY_PERFORM, /* not by a call of the target's */
+};
+
 struct cw_plan {
 	enum cw_plan_kind kind;
 	int64_t ret;
@@ -143,7 +152,7 @@ struct cw_plan {
 	uint64_t arg[6];
 	uint32_t self;     /* bytes hold, at this offset, a pointer to what follows it there; 0: none */
 	int slot_arg;      /* which argument points to the thread's slot (bytes), or -1 */
-	bool retry;        /* EXDEV, EAGAIN and EMFILE come back for a second try */
+	enum cw_try retry; /* EXDEV, EAGAIN and EMFILE come back to be decided so; CW_TRY_FIRST: they do not */
 	struct tptr count; /* sendmmsg: where the result goes, the call itself then answers 1; 0 elsewhere */
 	/* PERFORM: */
 	enum cw_op op;
@@ -163,6 +172,7 @@ struct cw_ops {
 	int (*read_string)(struct cw_ctx *c, char *dst, size_t size, struct tptr src);
 	/* the virtual path of the target's cwd (fd == AT_FDCWD) or of a directory fd: length; -ENOENT outside the grants */
 	int (*dir_path)(struct cw_ctx *c, int fd, char *dst, size_t size);
+	bool (*removed)(struct cw_ctx *c, int fd); /* is it a directory that has no name any more? */
 	/* a reference to the file behind the target's fd, which another thread cannot change any more */
 	int (*hold_fd)(struct cw_ctx *c, int fd);
 	/* where a held file lies in the namespace; -ENOENT outside; CW_HOLD_* for what has no path */
@@ -227,7 +237,7 @@ struct cw_ctx {
 	const struct cw_ops *ops;
 	void *host;
 	struct cw_call call;
-	bool again; /* the second try of a call: no capability form */
+	enum cw_try again;
 	struct cw_plan plan;
 	struct cw_place place[2];
 	struct cw_record rec;
@@ -243,7 +253,9 @@ struct cw_ctx {
 	struct {
 		struct k_sock_fprog head;
 		struct k_sock_filter insns[4096];
-	} filter; /* one that the target installs, as it stands in the slot */
+	} filter;               /* one that the target installs, as it stands in the slot */
+	int followed;           /* links that the last walk followed */
+	bool followed_absolute; /* one of them led to the root */
 };
 
 /* image.c: true if every offset, index, order and flag of the image holds; `why` names the first that does not */
@@ -263,6 +275,7 @@ uint32_t cw_textual(const struct cw_image *im, char *path, size_t size, bool nof
 enum cw_walk_flags {
 	CW_WALK_NOFOLLOW = 1, /* a link at the end is the place itself */
 	CW_WALK_CREATE = 2,   /* the last name need not exist */
+	CW_WALK_NAME = 4,     /* a link at the end with a slash behind it is the place itself, too */
 };
 int cw_walk(struct cw_ctx *c, struct cw_place *p, const char *base, const char *path, unsigned flags);
 void cw_place_drop(struct cw_ctx *c, struct cw_place *p);

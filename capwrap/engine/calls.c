@@ -84,8 +84,8 @@ void cw_forget_result(struct cw_engine *e, struct cw_task *t)
 
 /* NOLINTNEXTLINE(misc-no-recursion): see resume_rewrite */
 /* The call `nr` with `args` of a thread, from its copy to what becomes of it; what was to be performed is. */
-static enum cw_plan_kind decide(struct cw_engine *e, struct cw_task *t, int nr, const uint64_t args[6], bool again,
-                                struct cw_outcome *o)
+static enum cw_plan_kind decide(struct cw_engine *e, struct cw_task *t, int nr, const uint64_t args[6],
+                                enum cw_try again, struct cw_outcome *o)
 {
 	struct cw_ctx *c = &e->ctx;
 
@@ -95,10 +95,10 @@ static enum cw_plan_kind decide(struct cw_engine *e, struct cw_task *t, int nr, 
 		c->call.tgid = t->proc->pid;
 		memcpy(c->call.arg, args, sizeof(c->call.arg));
 		/* a filter of the target's own may not know the stub's calls: it is served by performing (rule 16) */
-		c->again = again || tries || t->proc->filtered;
+		c->again = tries || t->proc->filtered ? CW_TRY_PERFORM : again;
 		c->plan.kind = CW_PLAN_REFUSE;
 		c->plan.ret = -ENOSYS;
-		c->plan.retry = false;
+		c->plan.retry = CW_TRY_FIRST;
 		c->plan.count.a = 0;
 		c->plan.slot_arg = -1;
 		c->plan.self = 0;
@@ -140,7 +140,7 @@ static enum cw_plan_kind decide(struct cw_engine *e, struct cw_task *t, int nr, 
 }
 
 /* NOLINTNEXTLINE(misc-no-recursion): see cw_resume_rewrite */
-void cw_decide_stopped(struct cw_engine *e, struct cw_task *t, struct user_regs_struct *regs, bool again)
+void cw_decide_stopped(struct cw_engine *e, struct cw_task *t, struct user_regs_struct *regs, enum cw_try again)
 {
 	const uint64_t args[6] = {regs->rdi, regs->rsi, regs->rdx, regs->r10, regs->r8, regs->r9};
 	struct cw_outcome o;
@@ -221,7 +221,7 @@ bool cw_decide_interrupted(struct cw_engine *e, struct cw_task *t, struct user_r
 
 	cw_forget_result(e, t);
 	e->unreadable = false;
-	kind = decide(e, t, (int)regs->orig_rax, args, false, &o);
+	kind = decide(e, t, (int)regs->orig_rax, args, CW_TRY_FIRST, &o);
 	int64_t ret = answer_of(e, t, kind, &o);
 
 	if (e->unreadable && !t->opened)
@@ -248,7 +248,7 @@ void cw_decide_notified(struct cw_engine *e, const struct seccomp_notif *n)
 	cw_forget_result(e, t);
 	e->answering = true;
 	e->unreadable = false;
-	enum cw_plan_kind kind = decide(e, t, n->data.nr, (const uint64_t *)n->data.args, false, &o);
+	enum cw_plan_kind kind = decide(e, t, n->data.nr, (const uint64_t *)n->data.args, CW_TRY_FIRST, &o);
 
 	e->answering = false;
 	if (e->unreadable && (kind == CW_PLAN_REFUSE || kind == CW_PLAN_PERFORM) && o.delivery.fd < 0) {
@@ -317,7 +317,7 @@ static void on_call(struct cw_engine *e, struct cw_task *t)
 		t->record = NULL;
 		cw_forget_result(e, t);
 		if (nr == CW_NR_RETRY) {
-			cw_decide_stopped(e, t, &regs, true);
+			cw_decide_stopped(e, t, &regs, t->retry);
 			return;
 		}
 		if (result >= 0 && count.a) {
@@ -331,7 +331,7 @@ static void on_call(struct cw_engine *e, struct cw_task *t)
 		return;
 	}
 	cw_forget_result(e, t);
-	cw_decide_stopped(e, t, &regs, false);
+	cw_decide_stopped(e, t, &regs, CW_TRY_FIRST);
 }
 
 void cw_on_call(struct cw_engine *e, struct cw_task *t)

@@ -45,7 +45,8 @@ static bool deleted(const char *s, size_t n)
 	return n > 10 && !strcmp(s + n - 10, " (deleted)");
 }
 
-static bool gone(struct cw_ctx *c, int fd)
+/* Without a name: 0; -ENOTDIR where it is no directory either. 1: it has one. */
+static int named(struct cw_ctx *c, int fd)
 {
 	char path[48];
 	struct stat st;
@@ -54,7 +55,9 @@ static bool gone(struct cw_ctx *c, int fd)
 		snprintf(path, sizeof(path), "/proc/%d/cwd", c->call.tid);
 	else
 		snprintf(path, sizeof(path), "/proc/%d/fd/%d", c->call.tid, fd);
-	return stat(path, &st) || !st.st_nlink;
+	if (stat(path, &st))
+		return 0;
+	return st.st_nlink ? 1 : S_ISDIR(st.st_mode) ? 0 : -ENOTDIR;
 }
 
 static int op_dir_path(struct cw_ctx *c, int fd, char *dst, size_t size)
@@ -71,9 +74,21 @@ static int op_dir_path(struct cw_ctx *c, int fd, char *dst, size_t size)
 		return n;
 	if (host[0] != '/')
 		return -ENOTDIR; /* pipe:[..], socket:[..], anon_inode:.. */
-	if (deleted(host, (size_t)n) && gone(c, fd))
-		return -ENOENT;
+	if (deleted(host, (size_t)n)) {
+		int name = named(c, fd);
+
+		if (name <= 0)
+			return name ? name : -ENOENT;
+	}
 	return cw_reverse(container(c), host, dst, size);
+}
+
+static bool op_removed(struct cw_ctx *c, int fd)
+{
+	char host[CW_PATH_MAX];
+	int n = target_link(c, fd, host, sizeof(host));
+
+	return n > 0 && host[0] == '/' && deleted(host, (size_t)n) && !named(c, fd);
 }
 
 static int op_hold_fd(struct cw_ctx *c, int fd)
@@ -465,6 +480,7 @@ const struct cw_ops cw_host_ops = {
 	.read = op_read,
 	.read_string = op_read_string,
 	.dir_path = op_dir_path,
+	.removed = op_removed,
 	.hold_fd = op_hold_fd,
 	.held_path = op_held_path,
 	.fd_flags = op_fd_flags,

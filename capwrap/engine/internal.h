@@ -88,6 +88,7 @@ struct cw_task {
 	bool launching;    /* our own code before COMMAND: not yet the target */
 	struct tptr count; /* sendmmsg: where the result goes */
 	int made;          /* an fd whose hand-over was interrupted, of a file that was made for it; -1: none */
+	enum cw_try retry; /* how the call is decided if the stub asks for it */
 	int64_t delivered; /* the number that the listener installed, or -errno */
 	uint8_t *record;   /* an access record that waits for its result */
 	uint32_t record_size;
@@ -169,7 +170,7 @@ struct cw_engine {
 	int listener;
 	struct cw_worker *workers; /* calls that block on the target's behalf */
 	pthread_cond_t idle;
-	sigset_t saved_mask; /* the caller's, which COMMAND starts with */
+	sigset_t saved_mask;        /* the caller's, which COMMAND starts with */
 	struct sigaction saved[65]; /* of the signals that were taken */
 	uint64_t taken;             /* bit n - 1: signal n */
 	pthread_t listener_thread;
@@ -338,7 +339,7 @@ void cw_supervise(struct cw_engine *e);
 /* calls.c: decisions; who decides has the turn */
 struct seccomp_notif;
 void cw_on_call(struct cw_engine *e, struct cw_task *t); /* at the stop of a call */
-void cw_decide_stopped(struct cw_engine *e, struct cw_task *t, struct user_regs_struct *regs, bool again);
+void cw_decide_stopped(struct cw_engine *e, struct cw_task *t, struct user_regs_struct *regs, enum cw_try again);
 bool cw_decide_interrupted(struct cw_engine *e, struct cw_task *t, struct user_regs_struct *regs);
 void cw_decide_notified(struct cw_engine *e, const struct seccomp_notif *n);
 bool cw_waits_for_answer(const struct user_regs_struct *regs);

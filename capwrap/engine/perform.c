@@ -204,8 +204,13 @@ static int reopen(int fd, uint32_t mode)
 	char path[48];
 	int opened;
 
-	if (!S_ISDIR(mode) && !S_ISREG(mode))
-		return -EACCES;
+	if (!S_ISDIR(mode) && !S_ISREG(mode)) {
+		struct stat st;
+
+		/* to open null and kin (memory devices, 1) has no effect; of others it may have any */
+		if (!S_ISCHR(mode) || fstat(fd, &st) || st.st_rdev >> 8 != 1)
+			return -EACCES;
+	}
 	fd_path(fd, path);
 	opened = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
 	return opened < 0 ? -errno : opened;
@@ -330,6 +335,35 @@ static int open_tty(struct cw_engine *e, struct cw_task *t, int flags)
 	return fd < 0 ? -errno : fd;
 }
 
+/* By its name from the directory that is held, so that F_GETFL shows O_NOFOLLOW; still the file that was decided on. */
+static int open_by_name(const struct cw_place *p, uint64_t flags)
+{
+	struct open_how how = {.flags = (flags & ~(uint64_t)O_TRUNC) | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY,
+	                       .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS};
+	struct stat st;
+	int fd = (int)syscall(SYS_openat2, p->parent, p->name, &how, sizeof(how));
+
+	if (fd < 0)
+		return errno == ELOOP || errno == ENOENT ? -EAGAIN : -errno;
+	int err = fstat(fd, &st) ? -errno : st.st_dev != p->dev || st.st_ino != p->ino ? -EAGAIN : 0;
+
+	if (!err && (flags & O_TRUNC)) {
+		/* emptied when it is known to be the one */
+		char path[48];
+
+		fd_path(fd, path);
+		int emptied = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
+
+		err = emptied < 0 ? -errno : 0;
+		if (emptied >= 0)
+			close(emptied);
+	}
+	if (!err)
+		return fd;
+	close(fd);
+	return err;
+}
+
 static int open_existing(struct cw_engine *e, struct cw_task *t, struct cw_place *p, int flags, struct cw_delivery *d)
 {
 	char path[48];
@@ -374,6 +408,8 @@ static int open_existing(struct cw_engine *e, struct cw_task *t, struct cw_place
 			cw_terminal_add(e, n, NULL);
 		return fd;
 	}
+	if ((flags & O_NOFOLLOW) && type == S_IFREG && p->parent >= 0 && p->name[0] && !p->by_fd)
+		return open_by_name(p, (uint64_t)keep);
 	int fd = open(path, keep | O_CLOEXEC | O_NOCTTY);
 
 	return fd < 0 ? -errno : fd;
@@ -396,7 +432,7 @@ static int64_t op_open(struct cw_engine *e, struct cw_task *t, struct cw_place *
 		if (fd < 0)
 			fd = -errno;
 	} else if (p->fd < 0) {
-		struct open_how how = {.flags = flags | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY,
+		struct open_how how = {.flags = flags | O_CLOEXEC | O_NOCTTY,
 		                       .mode = plan->arg[1],
 		                       .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS};
 
@@ -414,6 +450,23 @@ static int64_t op_open(struct cw_engine *e, struct cw_task *t, struct cw_place *
 		return fd;
 	d->fd = fd;
 	return 0;
+}
+
+/* The held directory itself, with the flags that F_GETFL is to show. */
+static int open_self(int dir, uint64_t flags)
+{
+	struct open_how how = {.flags = (flags & ~(uint64_t)(O_CREAT | O_EXCL | O_TRUNC)) | O_CLOEXEC,
+	                       .resolve = RESOLVE_BENEATH};
+	int fd = (int)syscall(SYS_openat2, dir, ".", &how, sizeof(how));
+
+	if (fd < 0 && errno == EACCES) {
+		/* "." needs search permission, the directory by its name does not; only O_NOFOLLOW is lost that way */
+		char path[48];
+
+		fd_path(dir, path);
+		fd = open(path, (int)how.flags & ~O_NOFOLLOW);
+	}
+	return fd < 0 ? -errno : fd;
 }
 
 static int64_t op_list(struct cw_engine *e, struct cw_place *p, struct cw_plan *plan, struct cw_delivery *d)
@@ -434,20 +487,12 @@ static int64_t op_list(struct cw_engine *e, struct cw_place *p, struct cw_plan *
 
 			if (err)
 				return err;
-			fd = openat(e->views[v].fd, ".",
-			            O_RDONLY | O_DIRECTORY | O_CLOEXEC | (int)(flags & O_NONBLOCK));
-			if (fd < 0)
-				fd = -errno;
+			fd = open_self(e->views[v].fd, flags);
 		}
 	} else if (flags & O_PATH) {
 		fd = reopen(p->fd, p->mode);
 	} else {
-		struct open_how how = {.flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC | (flags & (O_NONBLOCK | O_NOATIME)),
-		                       .resolve = RESOLVE_BENEATH};
-
-		fd = (int)syscall(SYS_openat2, p->fd, ".", &how, sizeof(how));
-		if (fd < 0)
-			fd = -errno;
+		fd = open_self(p->fd, flags);
 	}
 	if (fd < 0)
 		return fd;

@@ -363,6 +363,7 @@ static int in_process(struct cw_ctx *c, struct cw_place *p, const char *s, char 
 		p->kind = CW_PLACE_HOST;
 		p->root = true;
 		p->exact = false;
+		p->by_fd = true;
 		if (h == -ENODATA) {
 			p->rights = own; /* a pipe, a socket, memory: nobody's file */
 			p->grant = CW_NONE;

@@ -111,7 +111,7 @@ static bool enter_stub(struct cw_engine *e, struct cw_task *t, struct user_regs_
 	return true;
 }
 
-/* NOLINTNEXTLINE(misc-no-recursion): decided with `again` plans no retry, so this goes in once */
+/* NOLINTNEXTLINE(misc-no-recursion): decided with CW_TRY_PERFORM it plans no retry, so this goes in once */
 void cw_resume_rewrite(struct cw_engine *e, struct cw_task *t, struct user_regs_struct *regs)
 {
 	struct cw_plan *plan = &e->ctx.plan;
@@ -127,7 +127,7 @@ void cw_resume_rewrite(struct cw_engine *e, struct cw_task *t, struct user_regs_
 		free(t->record);
 		t->record = NULL;
 		if (plan->retry) /* every slot is taken: the supervisor opens it */
-			cw_decide_stopped(e, t, regs, true);
+			cw_decide_stopped(e, t, regs, CW_TRY_PERFORM);
 		else
 			cw_resume_answer(e, t, regs, -ENOMEM);
 		return;
@@ -156,6 +156,7 @@ void cw_resume_rewrite(struct cw_engine *e, struct cw_task *t, struct user_regs_
 	}
 	t->pending = CW_IN_STUB;
 	t->count = plan->count;
+	t->retry = plan->retry;
 	regs->rax = (uint64_t)(uint32_t)plan->nr;
 	regs->orig_rax = UINT64_MAX;
 	regs->rdi = a[0];
