@@ -1,0 +1,25 @@
+"""With everything granted, a program observes what it observes natively: results, errors, effects."""
+
+from __future__ import annotations
+
+import pytest
+from conftest import USERS
+
+from fidelity.conftest import Observing
+from fidelity.harness import Program, compare
+
+PROGRAMS = [
+    Program("paths", tree=True, lines=15000),
+    Program("openflags", tree=True, lines=10000),
+    Program("dirfds", tree=True, lines=35000),
+]
+
+RUNS = [pytest.param(program, form, id=f"{program}-{form}") for program in PROGRAMS for form in program.forms]
+
+
+@pytest.mark.parametrize("user", USERS)
+@pytest.mark.parametrize(("program", "form"), RUNS)
+def test_a_program_observes_what_it_observes_natively(
+    observing: Observing, program: Program, form: str, user: str
+) -> None:
+    compare(observing(user), program, form)
