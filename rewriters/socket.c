@@ -50,7 +50,8 @@ static int take(struct cw_ctx *c, struct copy *s, uint64_t addr, uint64_t len)
 	if (err)
 		return err;
 	s->family = n >= 2 ? (uint32_t)s->b[0] | (uint32_t)s->b[1] << 8 : 0;
-	return n < 2 ? -EINVAL : 0;
+	/* sizeof(struct sockaddr_un), in unix_validate_addr of net/unix/af_unix.c; nor is a longer one let through */
+	return n < 2 || (s->family == K_AF_UNIX && n > CW_PAD_UN_LEN) ? -EINVAL : 0;
 }
 
 /* For the record and the flag that would allow it: tcp:ADDR:PORT */

@@ -33,6 +33,7 @@ static struct {
 	uint64_t flags, mode, resolve;
 } how;
 static struct timespec times[2];
+static char abstract[128] = {1, 0, 0, 'x'}, named[128] = {1, 0, 'x'}; /* struct sockaddr_un, and what lies behind it */
 #define BUF ((long)buffer)
 
 /* clang-format off */
@@ -177,6 +178,10 @@ static const struct call others[] = {
 	{"connect on no socket", SYS_connect, -1, -1, {3, BUF, 16}},
 	{"bind with a bad address", SYS_bind, -1, -1, {5, 8, 16}},
 	{"bind on a closed descriptor", SYS_bind, -1, -1, {99, BUF, 16}},
+	{"bind to an abstract address that is too long", SYS_bind, -1, -1, {5, (long)abstract, 111}},
+	{"bind to an abstract address that is far too long", SYS_bind, -1, -1, {5, (long)abstract, 128}},
+	{"connect to an abstract address that is too long", SYS_connect, -1, -1, {5, (long)abstract, 128}},
+	{"connect to a path that is too long for an address", SYS_connect, -1, -1, {5, (long)named, 128}},
 	{"sendmsg with a bad header", SYS_sendmsg, -1, -1, {5, 8, 0}},
 	{"sendto with a bad buffer", SYS_sendto, -1, -1, {5, 8, 10, 0, 0, 0}},
 };
