@@ -107,29 +107,70 @@ static int op_hold_fd(struct cw_ctx *c, int fd)
 	return held < 0 ? (errno == ENOENT ? -EBADF : -errno) : held;
 }
 
-static int op_held_path(struct cw_ctx *c, int held, char *dst, size_t size)
+/* The mount on which a file lies. Numbers of mounts are of one count for all mount namespaces. */
+static uint64_t mount_of(int dir, const char *path, int flags)
 {
-	char path[48], host[CW_PATH_MAX];
+	struct statx sx;
+
+	return statx(dir, path, flags, STATX_MNT_ID, &sx) || !(sx.stx_mask & STATX_MNT_ID) ? 0 : sx.stx_mnt_id;
+}
+
+/*
+ * Does the file lie at this path? d_path() tells where it lies in the mount namespace that it was opened in, and a
+ * descriptor that was inherited or received may be of another one, where the same path means something else. Of what
+ * was unlinked the path is cut to what it was, and the mount decides.
+ */
+static bool lies_at(int held, char *host, size_t len)
+{
+	struct stat is, there;
+
+	if (fstat(held, &is))
+		return false;
+	if (!lstat(host, &there))
+		return is.st_dev == there.st_dev && is.st_ino == there.st_ino;
+	if (!deleted(host, len))
+		return false;
+	char dir[CW_PATH_MAX];
+	char *slash;
+
+	host[len - 10] = 0;
+	memcpy(dir, host, len - 9);
+	slash = strrchr(dir, '/');
+	slash[slash == dir] = 0;
+	uint64_t mount = mount_of(held, "", AT_EMPTY_PATH);
+
+	return mount && mount == mount_of(AT_FDCWD, dir, AT_SYMLINK_NOFOLLOW);
+}
+
+static bool is_memory(int held, const char *host, size_t len)
+{
 	struct stat st;
 
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", held);
-	ssize_t n = readlink(path, host, sizeof(host) - 1);
+	return deleted(host, len) && !strncmp(host, "/memfd:", 7) && !fstat(held, &st) && !st.st_nlink;
+}
 
-	if (n < 0)
-		return -errno;
-	host[n] = 0;
-	if (host[0] != '/')
-		return -ENODATA;
-	if (deleted(host, (size_t)n)) {
-		if (fstat(held, &st))
+static int op_held_path(struct cw_ctx *c, int held, char *dst, size_t size)
+{
+	char path[48], host[CW_PATH_MAX], again[CW_PATH_MAX];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", held);
+	for (int tries = 0; tries < 8; tries++) {
+		ssize_t n = readlink(path, host, sizeof(host) - 1);
+
+		if (n < 0)
 			return -errno;
-		if (!st.st_nlink) {
-			if (!strncmp(host, "/memfd:", 7))
-				return -ENODATA;
-			host[n - 10] = 0; /* where it was made decides */
-		}
+		host[n] = 0;
+		if (host[0] != '/' || is_memory(held, host, (size_t)n))
+			return -ENODATA;
+		memcpy(again, host, (size_t)n + 1);
+		if (lies_at(held, host, (size_t)n))
+			return cw_reverse(container(c), host, dst, size);
+		/* somebody outside may have renamed it meanwhile */
+		n = readlink(path, host, sizeof(host) - 1);
+		if (n < 0 || (host[n] = 0, !strcmp(host, again)))
+			break;
 	}
-	return cw_reverse(container(c), host, dst, size);
+	return -ENOENT;
 }
 
 static int op_fd_flags(struct cw_ctx *c, int fd)

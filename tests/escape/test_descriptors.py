@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import subprocess
 from collections.abc import Iterator
 
 import pytest
@@ -100,43 +101,75 @@ def test_a_directory_descriptor_does_not_reach_what_its_directory_hides(arena: A
 @pytest.mark.stopped_by("rewriter", "Landlock")
 @pytest.mark.parametrize("name", ["file", "../secret/file", "./file", "/proc/self/fd/0/file", "/dev/fd/0/file"])
 def test_an_inherited_directory_outside_is_no_start_of_a_lookup(arena: Arena, name: str) -> None:
-    arena.holds("escape/files", "stdin-directory", name, stdin="secret", why="ENOENT|ENOTDIR")
+    arena.holds("escape/inherited", "stdin-directory", name, stdin="secret", why="ENOENT|ENOTDIR")
 
 
 @pytest.mark.stopped_by("rewriter")
 @pytest.mark.parametrize("name", ["file", "..", "."])
 def test_an_inherited_directory_outside_tells_nothing(arena: Arena, name: str) -> None:
-    arena.holds("escape/files", "stdin-directory-stat", name, stdin="secret", why="ENOENT")
+    arena.holds("escape/inherited", "stdin-directory-stat", name, stdin="secret", why="ENOENT")
 
 
 @pytest.mark.stopped_by("rewriter")
 @pytest.mark.parametrize("name", ["file", "../secret/file", "/proc/self/cwd/file"])
 def test_an_inherited_directory_outside_cannot_become_the_current_one(arena: Arena, name: str) -> None:
-    arena.holds("escape/files", "stdin-directory-chdir", name, stdin="secret")
+    arena.holds("escape/inherited", "stdin-directory-chdir", name, stdin="secret")
 
 
 @pytest.mark.stopped_by("rewriter", "Landlock")
 @pytest.mark.parametrize("call", ["stdin-directory-make", "stdin-directory-unlink"])
 def test_nothing_can_be_changed_in_an_inherited_directory_outside(arena: Arena, call: str) -> None:
-    arena.holds("escape/files", call, stdin="secret")
+    arena.holds("escape/inherited", call, stdin="secret")
 
 
 @pytest.mark.stopped_by("rewriter", "Landlock")
 @pytest.mark.parametrize("flags", [os.O_RDONLY, os.O_PATH])
 @pytest.mark.parametrize("path", ["/proc/self/fd/0", "/dev/fd/0", "/dev/stdin", "/proc/thread-self/fd/0"])
 def test_an_inherited_read_only_file_cannot_be_reopened_for_writing(arena: Arena, path: str, flags: int) -> None:
-    arena.holds("escape/files", "stdin-reopen", path, stdin="secret/file", stdin_flags=flags)
+    arena.holds("escape/inherited", "stdin-reopen", path, stdin="secret/file", stdin_flags=flags)
 
 
 @pytest.mark.stopped_by("rewriter")
 def test_the_mode_of_an_inherited_file_outside_cannot_be_changed(arena: Arena) -> None:
-    arena.holds("escape/files", "stdin-chmod", stdin="secret/file")
+    arena.holds("escape/inherited", "stdin-chmod", stdin="secret/file")
 
 
 @pytest.mark.stopped_by("rewriter", "Landlock")
 @pytest.mark.parametrize("flags", [os.O_RDONLY, os.O_PATH])
 def test_an_inherited_program_outside_cannot_be_run(arena: Arena, flags: int) -> None:
-    arena.holds("escape/files", "stdin-exec", stdin="secret/prog", stdin_flags=flags)
+    arena.holds("escape/inherited", "stdin-exec", stdin="secret/prog", stdin_flags=flags)
+
+
+@contextlib.contextmanager
+def file_of_another_namespace(arena: Arena) -> Iterator[Found]:
+    """A file outside, opened for reading, whose path is that of a granted one in the mount namespace that it is of."""
+    fresh = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--user", "--map-root-user", "--mount"]
+    script = 'mount -t tmpfs -o mode=777 tmpfs "$1" && printf %s "$2" >"$1/file" && chmod 666 "$1/file" && echo && cat'
+    keeper = subprocess.Popen(
+        [*fresh, "sh", "-c", script, "sh", str(arena.base / "other"), arena.token],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert keeper.stdin is not None
+    assert keeper.stdout is not None
+    with keeper.stdin, keeper.stdout:
+        try:
+            assert keeper.stdout.readline() == b"\n"
+            path = f"/proc/{keeper.pid}/root{arena.base}/other/file"
+            if arena.who.uid is not None:
+                os.chown(path, arena.who.uid, -1)
+            with open(path, "rb") as file:
+                yield Found(stdin=file.fileno())
+        finally:
+            keeper.stdin.close()
+            keeper.wait()
+
+
+@pytest.mark.stopped_by("rewriter")
+@pytest.mark.parametrize("call", [("stdin-reopen", "/proc/self/fd/0"), ("stdin-chmod",), ("stdin-link",)])
+def test_a_descriptor_of_another_mount_namespace_has_no_rights_by_its_path(arena: Arena, call: tuple[str, ...]) -> None:
+    native = "a link from one mount to another is made nowhere" if call[0] == "stdin-link" else None
+    arena.holds("escape/inherited", *call, setup=file_of_another_namespace, native=native)
 
 
 @contextlib.contextmanager

@@ -299,55 +299,6 @@ static void exchange_dir(void)
 	      argument(0));
 }
 
-/* Descriptor 0 is a directory outside the grants. */
-static void stdin_directory(void)
-{
-	judge_read(openat(0, argument(0), O_RDONLY), argument(0));
-}
-
-static void stdin_directory_stat(void)
-{
-	struct stat st;
-
-	judge(fstatat(0, argument(0), &st, 0), argument(0));
-}
-
-static void stdin_directory_chdir(void)
-{
-	must(fchdir(0), "fchdir");
-	judge_read(open(argument(0), O_RDONLY), argument(0));
-}
-
-static void stdin_directory_make(void)
-{
-	judge(mkdirat(0, "new", 0777), "mkdirat");
-}
-
-static void stdin_directory_unlink(void)
-{
-	judge(unlinkat(0, "file", 0), "unlinkat");
-}
-
-/* Descriptor 0 was opened for reading by the launcher's caller. */
-static void stdin_reopen(void)
-{
-	overwrite(open(argument(0), O_WRONLY), argument(0));
-}
-
-static void stdin_chmod(void)
-{
-	judge(fchmod(0, 0777), "fchmod");
-}
-
-static void stdin_exec(void)
-{
-	char *const argv[] = {(char *)"prog", NULL};
-	char *const envp[] = {NULL};
-
-	syscall(SYS_execveat, 0, "", argv, envp, AT_EMPTY_PATH);
-	refused("execveat");
-}
-
 const struct attack attacks[] = {
 	{"reopen-writable", reopen_writable},
 	{"reopen-writable-by-dev-fd", reopen_writable_by_dev_fd},
@@ -387,13 +338,5 @@ const struct attack attacks[] = {
 	{"name-tmpfile-in-read-only", name_tmpfile_in_read_only},
 	{"rename-dir", rename_dir},
 	{"exchange-dir", exchange_dir},
-	{"stdin-directory", stdin_directory},
-	{"stdin-directory-stat", stdin_directory_stat},
-	{"stdin-directory-chdir", stdin_directory_chdir},
-	{"stdin-directory-make", stdin_directory_make},
-	{"stdin-directory-unlink", stdin_directory_unlink},
-	{"stdin-reopen", stdin_reopen},
-	{"stdin-chmod", stdin_chmod},
-	{"stdin-exec", stdin_exec},
 	{0},
 };
