@@ -225,9 +225,31 @@ static void decide(struct cw_ctx *c, struct cw_place *p, uint64_t flags, uint64_
 	c->plan.arg[1] = mode;
 }
 
+static bool lies_beneath(const char *path, const char *top)
+{
+	size_t n = cw_strlen(top);
+
+	return n == 1 || (!cw_memcmp(path, top, n) && (!path[n] || path[n] == '/'));
+}
+
+/* Where something is carved out of the directory, how a lookup by the kernel ends tells of that too: looked up in the
+ * namespace instead, and what leads out of the directory is EXDEV. */
+static int locate_carved(struct cw_ctx *c, uint64_t resolve, unsigned walk)
+{
+	const char *path = c->path;
+
+	if (path[0] == '/' && !(resolve & K_RESOLVE_IN_ROOT))
+		return -EXDEV;
+	while (*path == '/')
+		path++;
+	int err = cw_walk(c, &c->place[0], c->base, *path ? path : ".", walk);
+
+	return err ? err : lies_beneath(c->place[0].path, c->place[1].path) ? 0 : -EXDEV;
+}
+
 /* RESOLVE_BENEATH and RESOLVE_IN_ROOT are relative to the caller's own directory: the kernel resolves there, beneath a
  * reference that we hold, and what it found is then decided by where it lies. */
-static int locate_scoped(struct cw_ctx *c, int dirfd, struct tptr path, const struct k_open_how *how)
+static int locate_scoped(struct cw_ctx *c, int dirfd, struct tptr path, const struct k_open_how *how, unsigned walk)
 {
 	int len = c->ops->read_string(c, c->path, sizeof(c->path), path);
 
@@ -243,6 +265,8 @@ static int locate_scoped(struct cw_ctx *c, int dirfd, struct tptr path, const st
 		return err;
 	if (c->place[1].kind != CW_PLACE_HOST || c->place[1].fd < 0)
 		return -EXDEV;
+	if (c->image->n_globs || (c->place[1].exact && c->image->nodes[c->place[1].node].child_count))
+		return locate_carved(c, how->resolve, walk);
 	uint64_t walk_flags = K_O_PATH | (how->flags & K_O_NOFOLLOW);
 	uint64_t resolve = (how->resolve & ~(uint64_t)K_RESOLVE_CACHED) | K_RESOLVE_NO_MAGICLINKS;
 
@@ -340,7 +364,7 @@ void cw_rw_open(struct cw_ctx *c)
 	if ((flags & K_O_NOFOLLOW) || (flags & (K_O_CREAT | K_O_EXCL)) == (K_O_CREAT | K_O_EXCL))
 		walk |= CW_WALK_NOFOLLOW;
 	if (how.resolve & (K_RESOLVE_BENEATH | K_RESOLVE_IN_ROOT))
-		r = locate_scoped(c, dirfd, path, &how);
+		r = locate_scoped(c, dirfd, path, &how, walk);
 	else
 		r = cw_locate(c, 0, dirfd, path, walk, false);
 	if (!r && (how.resolve & K_RESOLVE_NO_SYMLINKS) && c->followed)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 import pytest
 
 from escape.conftest import variants
-from escape.harness import Arena
+from escape.harness import Arena, Found, Outcome
 
 # The policy under which the current directory is not granted unless somebody says so.
 PURE = [variant for variant in variants() if variant.endswith("pure")]
@@ -140,6 +143,30 @@ def test_an_answer_does_not_tell_whether_an_ungranted_name_exists(arena: Arena, 
     assert there.stdout.split()[:2] != absent.stdout.split()[:2], "natively the answers do not differ"
     there, changes = arena.attack("escape/paths", operation, f"{directory}/{name}", options=())
     absent, _ = arena.attack("escape/paths", operation, f"{directory}/absent", options=())
+    assert there.verdict == "HELD", str(there)
+    assert there.stdout.split()[:2] == absent.stdout.split()[:2], f"{there}\n{absent}"
+    assert not changes
+
+
+RESOLVE_BENEATH, RESOLVE_IN_ROOT = "0x08", "0x10"
+
+
+@pytest.mark.stopped_by("rewriter")
+@pytest.mark.parametrize("resolve", [RESOLVE_BENEATH, RESOLVE_IN_ROOT])
+@pytest.mark.parametrize("way", ["private/{}", "private/{}/x", "sub/../private/{}/x", "to-private/{}/x"])
+def test_a_scoped_lookup_does_not_tell_whether_a_denied_name_exists(arena: Arena, way: str, resolve: str) -> None:
+    @contextlib.contextmanager
+    def linked(arena: Arena) -> Iterator[Found]:
+        (arena.base / "carved/to-private").symlink_to("private")
+        yield Found()
+
+    def answer(name: str, options: tuple[str, ...] | None) -> tuple[Outcome, list[str]]:
+        args = (way.format(name), "{base}/carved", resolve)
+        return arena.attack("escape/paths", "openat2-scoped", *args, options=options, setup=linked)
+
+    there, absent = answer("file", None)[0], answer("absent", None)[0]
+    assert there.stdout.split()[:2] != absent.stdout.split()[:2], "natively the answers do not differ"
+    (there, changes), absent = answer("file", ()), answer("absent", ())[0]
     assert there.verdict == "HELD", str(there)
     assert there.stdout.split()[:2] == absent.stdout.split()[:2], f"{there}\n{absent}"
     assert not changes

@@ -27,6 +27,15 @@ static void op_openat2(void)
 	judge_read((int)syscall(SYS_openat2, AT_FDCWD, path(), &how, sizeof(how)), path());
 }
 
+/* By a lookup that the kernel scopes to a directory, ARG 1, as ARG 2 says. */
+static void op_openat2_scoped(void)
+{
+	const struct how how = {.flags = O_RDONLY, .resolve = strtoul(argument(2), NULL, 0)};
+	int dir = must(open(argument(1), O_RDONLY | O_DIRECTORY), argument(1));
+
+	judge_read((int)syscall(SYS_openat2, dir, path(), &how, sizeof(how)), path());
+}
+
 /* Relative to a descriptor of the working directory rather than to AT_FDCWD. */
 static void op_openat(void)
 {
@@ -340,6 +349,7 @@ static void op_empty_path_exec(void)
 const struct attack attacks[] = {
 	{"open", op_open},
 	{"openat2", op_openat2},
+	{"openat2-scoped", op_openat2_scoped},
 	{"openat", op_openat},
 	{"open-path", op_open_path},
 	{"write", op_write},
