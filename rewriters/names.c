@@ -159,24 +159,38 @@ void cw_rw_unlink(struct cw_ctx *c)
 	c->plan.arg[0] = flags;
 }
 
-/* Could something beneath `path` match the pattern? Its leading components are compared; `**` always could. */
+/* Could something beneath `path` match the pattern? Its leading components are compared; what `**` begins always could. */
 static bool glob_beneath(struct cw_ctx *c, const char *pattern, const char *path)
 {
-	size_t n = cw_strlen(pattern);
+	size_t from = 0, at = 0; /* the components before these are compared: of the pattern, of the path */
 
 	if (pattern[0] == '/' && pattern[1] == '*' && pattern[2] == '*' && pattern[3] == '/')
 		return false; /* matches wherever it may be moved to */
-	for (size_t i = 1; i < n; i++) {
-		if (pattern[i] == '*' && i + 1 < n && pattern[i + 1] == '*')
+	for (;;) {
+		size_t end = from + 1, stop = at + 1;
+
+		while (pattern[end] && pattern[end] != '/') {
+			if (pattern[end] == '*' && pattern[end + 1] == '*')
+				return true;
+			end++;
+		}
+		while (path[stop] && path[stop] != '/')
+			stop++;
+		if (!pattern[end] || end - from > CW_PATH_MAX - 1 || stop - at > CW_PATH_MAX - 1)
+			return false; /* the path is as deep as the pattern: nothing beneath it matches */
+		char *one = c->bytes, *other = c->bytes + CW_PATH_MAX;
+
+		cw_copy(one, pattern + from, end - from);
+		one[end - from] = 0;
+		cw_copy(other, path + at, stop - at);
+		other[stop - at] = 0;
+		if (!cw_glob_match(one, other))
+			return false;
+		if (!path[stop])
 			return true;
-		if (pattern[i] != '/' || i >= CW_PATH_MAX)
-			continue;
-		cw_copy(c->bytes, pattern, i);
-		c->bytes[i] = 0;
-		if (cw_glob_match(c->bytes, path))
-			return true;
+		from = end;
+		at = stop;
 	}
-	return false;
 }
 
 /* Moving a directory away moves what is carved out beneath it to where nothing carves it out. */
