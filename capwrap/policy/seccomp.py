@@ -526,16 +526,19 @@ def _rule_setsockopt(r: _Rules) -> None:
         asm.goto(ALLOW)
         return
     # A source route sends the packets for a permitted address to another one first: IP_OPTIONS, IPV6_2292PKTOPTIONS,
-    # IPV6_RTHDR.
+    # IPV6_RTHDR. To join a multicast group is to send its address to the network, unasked and unbound (IP_ADD_MEMBERSHIP,
+    # IP_ADD_SOURCE_MEMBERSHIP, IPV6_ADD_MEMBERSHIP, IPV6_JOIN_ANYCAST, MCAST_JOIN_GROUP, MCAST_JOIN_SOURCE_GROUP): as on
+    # a machine without an interface.
+    route, join = refuse(errno.EPERM), refuse(errno.ENODEV)
     r.lo(1)
     asm.search({0: "setsockopt.ip", 41: "setsockopt.ipv6"}, ALLOW)
     asm.label("setsockopt.ip")
     r.lo(2)
-    asm.jeq(4, refuse(errno.EPERM), ALLOW)
+    asm.search({4: route} | dict.fromkeys((35, 39, 42, 46), join), ALLOW)
+    asm.flush()
     asm.label("setsockopt.ipv6")
     r.lo(2)
-    asm.jeq(6, refuse(errno.EPERM))
-    asm.jeq(57, refuse(errno.EPERM), ALLOW)
+    asm.search({6: route, 57: route} | dict.fromkeys((20, 27, 42, 46), join), ALLOW)
 
 
 #: Slots of socket addresses: their region, its stride, and the least and the greatest length of an address.

@@ -157,6 +157,13 @@ def test_the_loopback_policy_reaches_no_server_outside(arena: Arena, call: str) 
     arena.holds("escape/sockets", call, setup=port_server(kind), options=["--net", "loopback"])
 
 
+@pytest.mark.stopped_by("seccomp")
+@pytest.mark.parametrize("net", ["none", "loopback"])
+@pytest.mark.parametrize("how", ["ip", "ip-source", "group", "group-source", "ipv6"])
+def test_no_multicast_group_is_joined(arena: Arena, how: str, net: str) -> None:
+    arena.holds("escape/sockets", "multicast", how, options=["--net", net], why="ENODEV")
+
+
 FAMILIES = {
     "netlink": (16, 3, 0),
     "packet": (17, 3, 0),

@@ -216,6 +216,45 @@ static void tcp_listen(void)
 	escaped("listens on port %d", ntohs(a.sin_port));
 }
 
+/* Joining a group tells the network of it, and the group can be any of many: ARG 0 how. Here on the loopback device. */
+static void multicast(void)
+{
+	const char *how = argument(0);
+	const struct sockaddr_in group = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(0xef010203)};
+	const struct ip_mreqn membership = {.imr_multiaddr = group.sin_addr, .imr_ifindex = 1};
+	const struct ip_mreq_source from = {.imr_multiaddr = group.sin_addr,
+	                                    .imr_interface.s_addr = htonl(INADDR_LOOPBACK),
+	                                    .imr_sourceaddr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct group_req any = {.gr_interface = 1};
+	struct group_source_req any_from = {.gsr_interface = 1};
+	struct ipv6_mreq membership6 = {.ipv6mr_interface = 1};
+
+	memcpy(&any.gr_group, &group, sizeof(group));
+	memcpy(&any_from.gsr_group, &group, sizeof(group));
+	memcpy(&any_from.gsr_source, &group, sizeof(group));
+	((struct sockaddr_in *)&any_from.gsr_source)->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	inet_pton(AF_INET6, "ff05::1:2:3", &membership6.ipv6mr_multiaddr);
+	const struct {
+		const char *name;
+		int family, level, option;
+		const void *value;
+		socklen_t len;
+	} ways[] = {
+		{"ip", AF_INET, IPPROTO_IP, IP_ADD_MEMBERSHIP, &membership, sizeof(membership)},
+		{"ip-source", AF_INET, IPPROTO_IP, IP_ADD_SOURCE_MEMBERSHIP, &from, sizeof(from)},
+		{"group", AF_INET, IPPROTO_IP, MCAST_JOIN_GROUP, &any, sizeof(any)},
+		{"group-source", AF_INET, IPPROTO_IP, MCAST_JOIN_SOURCE_GROUP, &any_from, sizeof(any_from)},
+		{"ipv6", AF_INET6, IPPROTO_IPV6, IPV6_ADD_MEMBERSHIP, &membership6, sizeof(membership6)},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(ways); i++)
+		if (!strcmp(ways[i].name, how))
+			judge(setsockopt(new_socket(ways[i].family, SOCK_DGRAM, 0), ways[i].level, ways[i].option,
+			                 ways[i].value, ways[i].len),
+			      how);
+	untried("no such way: %s", how);
+}
+
 static void family(void)
 {
 	judge(socket(atoi(argument(0)), atoi(argument(1)), atoi(argument(2))), "socket");
@@ -263,6 +302,7 @@ const struct attack attacks[] = {
 	{"udp-sendmmsg", udp_sendmmsg},
 	{"tcp-bind", tcp_bind},
 	{"tcp-listen", tcp_listen},
+	{"multicast", multicast},
 	{"family", family},
 	{"pair", pair},
 	{"received-directory", received_directory},
