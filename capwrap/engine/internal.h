@@ -74,7 +74,6 @@ struct cw_task {
 	struct cw_proc *proc;
 	enum cw_pending pending;
 	int slot, slots;              /* slots of the pad that it uses, or -1 */
-	int entry;                    /* which stub entry it was sent to */
 	struct user_regs_struct orig; /* registers of the call that is being served */
 	struct cw_delivery delivery;
 	bool anew;    /* in the stub to become readable: its call is still to be made */
