@@ -46,6 +46,7 @@ def _version(ctx: click.Context, _parameter: click.Parameter, value: bool) -> No
 
 @click.group(
     cls=Commands,
+    no_args_is_help=False,  # it is an error with a message, as everywhere
     epilog="capwrap(1) has it all; capwrap(7) says what it protects against and what not.",
 )
 @click.option("--version", is_flag=True, expose_value=False, is_eager=True, callback=_version, help="Show the version.")

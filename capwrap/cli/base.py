@@ -30,6 +30,14 @@ def help_option() -> click.Option:
 class Command(click.Command):
     """A command of capwrap."""
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the arguments. What click says of an option without its value does not tell of which command."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            error.ctx = error.ctx or ctx
+            raise
+
     def get_help_option(self, ctx: click.Context) -> click.Option | None:
         """The help option."""
         return help_option()

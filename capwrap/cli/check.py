@@ -23,7 +23,7 @@ def command(policy: str) -> int:
     from capwrap.policy.check import tree, warnings
 
     space = build_namespace(Policy.load(policy), command=None, cwd=current_directory(), environ=os.environ)
-    emit(tree(space))
+    emit("".join(printable(line) + "\n" for line in tree(space)))
     for warning in warnings(space):
         say(f"warning: {printable(warning)}")
     return 0

@@ -38,6 +38,8 @@ def write_whole(path: str, data: bytes) -> None:
 
     What is not a regular file (a pipe, /dev/stdout) is written as it is. Raises Failure.
     """
+    if not path:
+        raise Failure("-o: an empty path; name a file that can be written")
     try:
         if os.path.exists(path) and not os.path.isfile(path):
             with open(path, "wb") as file:

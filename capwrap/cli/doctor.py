@@ -201,6 +201,7 @@ def remarks(features: Features) -> list[str]:
 
 def place_remarks() -> tuple[list[str], list[str]]:
     """(where Landlock is coarser than the default policy here, warnings of its grants)."""
+    from capwrap.cli.messages import Failure
     from capwrap.cli.run import current_directory
     from capwrap.policy import Policy, PolicyError
     from capwrap.policy.build import build_namespace
@@ -209,7 +210,7 @@ def place_remarks() -> tuple[list[str], list[str]]:
     policy = Policy.profile(Policy.DEFAULT_PROFILE)
     try:
         space = build_namespace(policy, command=None, cwd=current_directory(), environ=os.environ)
-    except PolicyError as error:
+    except (PolicyError, Failure) as error:
         return [], [f"the default policy cannot be used here: {error}"]
     return coarse_places(space), list(warnings(space))
 

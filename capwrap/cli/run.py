@@ -77,6 +77,8 @@ def run(
     from capwrap.observe.recording import Recording
 
     timeout_ms = _milliseconds(timeout)
+    if chdir == "":
+        raise Failure("--chdir: an empty path; name a directory of the namespace")
     _check_descriptors(pass_fd)
     image = _image(given, argv)
     engine = engines.load()
@@ -169,7 +171,10 @@ def _tell(
     if outcome.failed:
         say(printable_lines(outcome.message or "the engine failed without a message"))
     elif outcome.exec_errno:
-        say(_not_started(argv[0], outcome.exec_errno))
+        from capwrap.observe.not_started import why_not_started
+
+        namespace = recording.reader.namespace
+        say(why_not_started(argv, outcome.exec_errno, namespace, environ=os.environ, cwd=current_directory()))
     elif outcome.message:
         say(printable_lines(outcome.message))
     if outcome.timed_out:
@@ -181,37 +186,18 @@ def _tell(
         if lines:
             say("\n".join(lines))
     if verbose > 1:
+        from capwrap.observe.summary import count
+
         say(
-            f"{outcome.processes} processes, {outcome.stops} stops, {outcome.deliveries} descriptors delivered, "
-            f"{outcome.refusals} refusals, {outcome.absent} absent"
+            f"{count(outcome.processes + 1, 'process', 'processes')}, {count(outcome.stops, 'stop')}, "
+            f"{count(outcome.deliveries, 'descriptor')} delivered, {count(outcome.refusals, 'refusal')}, "
+            f"{outcome.absent} absent"
         )
 
 
 def printable_lines(text: str) -> str:
     """Lines for a terminal."""
     return "\n".join(printable(line) for line in text.splitlines())
-
-
-def _not_started(name: str, number: int) -> str:
-    """Why COMMAND did not start: what the target sees, and where the host differs, the remedy."""
-    import errno
-    import shutil
-
-    shown = printable(name)
-    there = shutil.which(name)
-    if number in (errno.ENOENT, errno.ENOTDIR):
-        if there is None:
-            return f"{shown}: not found; check its name and PATH"
-        relative = "name it by its absolute path, and " if "/" in name and not name.startswith("/") else ""
-        return (
-            f"{shown}: not found in the namespace, but {printable(os.path.abspath(there))} exists on the host; "
-            f"{relative}--profile runtime grants COMMAND and what it loads"
-        )
-    if number == errno.EACCES:
-        if there is not None and not os.access(there, os.R_OK):
-            return f"{shown}: not runnable: it cannot be read, and only root can follow what it does then; chmod a+r it"
-        return f"{shown}: not runnable: {os.strerror(number)}; grant it with --rox, and check that it is executable"
-    return f"{shown}: not runnable: {os.strerror(number)}; `capwrap inspect` says what kind of file it is"
 
 
 def _milliseconds(timeout: float | None) -> int:

@@ -58,6 +58,7 @@ class Outcome(NamedTuple):
     absent: int = 0
     accesses: int = 0
     processes: int = 0
+    """that COMMAND and its children started"""
     lost: int = 0
     incomplete: bool = False
     landlock_coarse: str = ""
@@ -228,7 +229,7 @@ class CEngine:
             lost=result.lost,
             incomplete=bool(result.incomplete),
             landlock_coarse=ffi.string(result.landlock_coarse).decode("utf-8", "replace"),
-            message=ffi.string(result.message).decode("utf-8", "replace"),
+            message=os.fsdecode(ffi.string(result.message)),
         )
 
     def signal(self, number: int) -> int:

@@ -243,7 +243,11 @@ static int wait_report(struct cw_engine *e, int fd, struct cw_report *r)
 
 	if (n != (ssize_t)sizeof(*r))
 		return 0;
-	return r->step != CW_STEP_EXEC ? cw_failed(e, "launch: %s: %s", cw_jail_step(r->step), strerror(r->err)) : 0;
+	return r->step != CW_STEP_EXEC
+	               ? cw_failed(e, "launch: %s: %s%s", cw_jail_step(r->step), strerror(r->err),
+	                           r->err == EMFILE ? "; the limit of open files (--limit files, ulimit -n) is too low"
+	                                            : "")
+	               : 0;
 }
 
 /* Seccomp profiles of containers deny it for every process alike; where a credential stands in the way, that is seen per call. */

@@ -74,7 +74,7 @@ class Summary:
         """
         lines: list[str] = []
         if self.refusals:
-            lines.append(f"{_count(self.refusals, 'call')} refused:")
+            lines.append(f"{count(self.refusals, 'call')} refused:")
             shown = list(self._groups.values()) if verbose else list(self._groups.values())[:SHOWN]
             for group in shown:
                 lines += _tell(group)
@@ -84,16 +84,17 @@ class Summary:
         absent = max(absent, self.absent)
         if verbose and absent:
             ordered = sorted(self._absent.items(), key=lambda item: -item[1])
-            names = f", {_count(len(ordered), 'name')}:" if ordered else ""
-            lines.append(f"{_count(absent, 'call')} on names that the host does not have either (absent){names}")
+            names = f", {count(len(ordered), 'name')}:" if ordered else ""
+            lines.append(f"{count(absent, 'call')} on names that the host does not have either (absent){names}")
             lines += [f"  {printable(name)} ({count})" for name, count in ordered[:SHOWN]]
             if len(ordered) > SHOWN:
                 lines.append(f"  and {len(ordered) - SHOWN} more names")
         return lines
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+def count(number: int, noun: str, plural: str | None = None) -> str:
+    """A number with its noun."""
+    return f"{number} {noun if number == 1 else plural or noun + 's'}"
 
 
 def _tell(group: _Group) -> list[str]:

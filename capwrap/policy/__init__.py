@@ -25,7 +25,7 @@ Compiling
     A PolicyError whose ``__cause__`` is a ``capwrap.elf.ElfError`` means that COMMAND was found but cannot be run.
 
 Questions (check.py)
-    ``build_namespace(policy, command=, cwd=, environ=) -> Namespace`` (build.py), then ``tree(namespace) -> str``,
+    ``build_namespace(policy, command=, cwd=, environ=) -> Namespace`` (build.py), then ``tree(namespace)`` (lines),
     ``decide(namespace, path) -> Decision(place, grant, rights, reason, pattern)``, ``namespace.notes`` (rules without
     effect, a line each), ``namespace.env``, ``namespace.globs``, ``warnings(namespace)`` (notes and device nodes).
 

@@ -355,6 +355,9 @@ def _cannot_reach(path: str, walk: Walk, where: Where | None) -> PolicyError:
         return PolicyError(f"cannot grant {path}: {missing} is not a directory", where=where)
     if walk.kind is Kind.UNREADABLE:
         return PolicyError(f"cannot grant {path}: {missing} cannot be searched (permission denied)", where=where)
+    if path.startswith("~"):
+        remedy = "`~` is expanded by the shell only: write ${HOME} in a policy file, ~ without quotes in a shell"
+        return PolicyError(f"cannot grant {path}: {missing} does not exist", where=where, remedy=remedy)
     return PolicyError(
         f"cannot grant {path}: {missing} does not exist",
         where=where,

@@ -65,15 +65,14 @@ def nearest(space: Namespace, path: str) -> Node | None:
     return next((child for child in children if child.kind in (NodeKind.DIR, NodeKind.NAME)), None)
 
 
-def tree(space: Namespace) -> str:
+def tree(space: Namespace) -> list[str]:
     """The namespace, a line a node: its place, indented, and what it is."""
     lines: list[str] = []
     for node in space.nodes():
         depth = 0 if node.path == "/" else node.path.count("/")
         name = node.path if depth == 0 else node.name + ("/" if _is_directory(node) else "")
         lines.append(f"{'  ' * depth}{name}{_describe(node)}")
-    lines += [f"deny {pattern}" for pattern in space.globs]
-    return "\n".join(lines) + "\n"
+    return lines + [f"deny {pattern}" for pattern in space.globs]
 
 
 def _is_directory(node: Node) -> bool:

@@ -19,6 +19,8 @@ def profile_path(name: str) -> str:
 def read_policy_text(path: str, where: Where | None = None) -> tuple[str, str]:
     """The absolute path of a policy file, and its text. Raises PolicyError if it cannot be read or is not UTF-8."""
     try:
+        if not path:
+            raise ValueError("an empty path")
         full = os.path.abspath(path)
         with open(full, encoding="utf-8", newline="") as file:
             return full, file.read()

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from capwrap.policy.files import read_policy_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
+    from capwrap.policy.items import Item
     from capwrap.policy.model import Policy
 
 #: The options that say what the target may do, by the names that click gives them.
@@ -68,17 +69,27 @@ class Given:
             policy = policy.merge(Policy.profile(name))
         policy = policy.add(*(PolicyFile(path, text) for path, text in self._files))
         for name in ("ro", "rox", "rw", "rwx"):
-            policy = policy.add(*(parse.parse_path_option(text, name) for text in options[name]))
-        policy = policy.add(*(parse.parse_grant_option(text) for text in options["grant"]))
-        policy = policy.add(*(parse.parse_deny_option(text) for text in options["deny"]))
-        policy = policy.add(*(parse.parse_address_option(text, "connect") for text in options["connect"]))
-        policy = policy.add(*(parse.parse_address_option(text, "bind") for text in options["bind"]))
-        if options["net"] is not None:
-            policy = policy.add(parse.parse_net_option(options["net"]))
+            policy = policy.add(*self._each(name, parse.parse_path_option, name))
+        policy = policy.add(*self._each("grant", parse.parse_grant_option))
+        policy = policy.add(*self._each("deny", parse.parse_deny_option))
+        policy = policy.add(*self._each("connect", parse.parse_address_option, "connect"))
+        policy = policy.add(*self._each("bind", parse.parse_address_option, "bind"))
+        policy = policy.add(*self._each("net", parse.parse_net_option))
         if options["clear_env"]:
             policy = policy.add(ClearEnv())
-        policy = policy.add(*(parse.parse_env_option(text) for text in options["env"]))
-        policy = policy.add(*(parse.parse_limit_option(text) for text in options["limit"]))
-        if options["on_violation"] is not None:
-            policy = policy.add(parse.parse_violation_option(options["on_violation"]))
-        return policy.add(*(parse.parse_allow_option(text) for text in options["allow"]))
+        policy = policy.add(*self._each("env", parse.parse_env_option))
+        policy = policy.add(*self._each("limit", parse.parse_limit_option))
+        policy = policy.add(*self._each("on_violation", parse.parse_violation_option))
+        return policy.add(*self._each("allow", parse.parse_allow_option))
+
+    def _each(self, name: str, parse: Callable[..., Item], *more: str) -> Iterator[Item]:
+        """The items of an option. Errors name the option."""
+        from capwrap.policy.errors import PolicyError
+
+        given = self._options[name]
+        for text in (given,) if isinstance(given, str) else given or ():
+            try:
+                yield parse(text, *more)
+            except PolicyError as error:
+                option = "--" + name.replace("_", "-")
+                raise PolicyError(f"{option}: {error.message}", remedy=error.remedy) from None

@@ -169,4 +169,6 @@ def check_variables(text: str, where: Where | None = None) -> bool:
             known = ("HOME", "PWD", "TMPDIR", *_XDG_DEFAULTS)
             remedy = did_you_mean(name, known) or "policies know HOME, PWD, TMPDIR and XDG_*; `$${` is a literal `${`"
             raise PolicyError(f"unknown variable `{name}`", where=where, remedy=remedy)
+    if "${" in VARIABLE.sub("", text):
+        raise PolicyError("`${` without `}`", where=where, remedy="`$${` is a literal `${`")
     return "${" in text

@@ -59,6 +59,7 @@ def test_no_timeout_where_command_is_quick(bench: Bench) -> None:
         ["run", "--profile", "absent", "--", "true"],
         ["run", "--ro", "absent-directory/absent", "--", "true"],
         ["run", "--limit", "cpu=lots", "--", "true"],
+        ["run", "--limit", "files=3", "--", "true"],
         ["run", "--net", "some", "--", "true"],
         ["run", "--grant", "fly:/usr", "--", "true"],
         ["run"],

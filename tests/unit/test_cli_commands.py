@@ -348,6 +348,35 @@ def test_doctor_tells_that_the_workspace_cannot_be_used_here(
     assert "the default policy cannot be used here" in capfd.readouterr().out
 
 
+# Places and names.
+
+
+def test_a_removed_current_directory_is_told(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    place.rmdir()
+    install(FakeEngine())
+    assert main(["doctor"]) == 0
+    assert "the default policy cannot be used here: the current directory: No such file" in capfd.readouterr().out
+    for arguments in (["inspect", "/bin/sh"], ["compile", "-o", "/dev/null"], ["check", "/dev/null"]):
+        assert main(arguments) == 125
+        assert "the current directory: No such file or directory" in capfd.readouterr().err
+
+
+def test_an_empty_name_for_the_output_is_told(capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["compile", "-o", ""]) == 125
+    assert "-o: an empty path" in capfd.readouterr().err
+
+
+def test_check_shows_names_for_a_terminal(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    name = place / "a\x1b[31m\udcff\nb"
+    name.mkdir()
+    policy = place / "p\udcfe.toml"
+    policy.write_text('ro = ["*"]\n'.replace("*", r"a\u001b[31m\n"))
+    assert main(["check", str(policy)]) == 0
+    out = capfd.readouterr().out
+    assert r"a\x1b[31m\x0a  [ro" in out
+    assert r"/p\xfe.toml:1]" in out
+
+
 # Completion, as capwrap(1) documents it.
 
 

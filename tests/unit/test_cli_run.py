@@ -291,16 +291,11 @@ def test_a_command_that_only_the_host_has_is_told_with_its_remedy(capfd: pytest.
     assert "--profile runtime" in said
 
 
-def test_a_command_beside_the_target_s_start_is_told_to_be_named_absolutely(
-    place: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    tool = place / "tool"
-    tool.write_text("#!/bin/sh\n")
-    tool.chmod(0o755)
-    run("run", "--profile", "runtime", "./tool", fake=FakeEngine(Outcome(exec_errno=errno.ENOENT)))
-    assert f"./tool: not found in the namespace, but {tool} exists on the host; name it by its absolute path" in told(
-        capfd
-    )
+def test_verbose_twice_tells_what_the_run_cost(capfd: pytest.CaptureFixture[str]) -> None:
+    run(*PURE, "-vv", "tool", fake=FakeEngine(Outcome(stops=6, deliveries=1)))
+    assert told(capfd) == "capwrap: 1 process, 6 stops, 1 descriptor delivered, 0 refusals, 0 absent\n"
+    run(*PURE, "-vvq", "tool", fake=FakeEngine(Outcome(stops=1, processes=1, refusals=1)))
+    assert told(capfd) == "capwrap: 2 processes, 1 stop, 0 descriptors delivered, 1 refusal, 0 absent\n"
 
 
 # Wrong usage.
@@ -336,7 +331,11 @@ def test_a_command_beside_the_target_s_start_is_told_to_be_named_absolutely(
         ("run", "--pure", "--events", "/no/such/directory/file", "x"),
         ("run", "--pure", "--events", "/", "x"),
         ("run", "--pure", "--events", "fd:999", "x"),
+        (),
+        ("run", "--ro"),
         ("run", "--ro", "", "x"),
+        ("run", "--policy", "", "x"),
+        ("run", "--pure", "--chdir", "", "x"),
         ("run", "--ro", "/no/such/directory/file", "x"),
         ("trace", "x"),
         ("--no-such-option",),
@@ -350,6 +349,24 @@ def test_wrong_usage_is_125_with_a_message(capfd: pytest.CaptureFixture[str], ar
     assert said
     assert "internal error" not in said
     assert fake.launches == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ((), "capwrap: Missing command.\ncapwrap: try `capwrap --help`\n"),
+        (("run", "--ro"), "capwrap: Option '--ro' requires an argument.\ncapwrap: try `capwrap run --help`\n"),
+        (("run", "--rw", "", "x"), "capwrap: --rw: an empty path\n"),
+        (("run", "--connect", "x", "x"), "capwrap: --connect: `x` is no address\n"),
+        (("run", "--on-violation", "x", "x"), "capwrap: --on-violation: unknown answer to a violation `x`\n"),
+        (("run", "--limit", "cpu=x", "x"), "capwrap: --limit: `x` is no value for the limit `cpu`\n"),
+    ],
+)
+def test_wrong_usage_names_the_option_and_the_command(
+    capfd: pytest.CaptureFixture[str], arguments: tuple[str, ...], says: str
+) -> None:
+    run(*arguments)
+    assert told(capfd).startswith(says)
 
 
 def test_the_workspace_refuses_the_root_directory(

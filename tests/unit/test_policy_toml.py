@@ -91,6 +91,7 @@ def test_every_key_is_read(tmp_path: Path) -> None:
         ('ro = [\n  "/usr",\n  3,\n]\n', 3, 3, "not a string", "quotes"),
         ('ro = "/usr"\n', 1, 1, "not an array", 'ro = ["..."]'),
         ('ro = ["/a", "${HMOE}/b"]\n', 1, 13, "unknown variable `HMOE`", "did you mean `HOME`"),
+        ('ro = ["/a", "${HOME"]\n', 1, 13, "`${` without `}`", "is a literal"),
         ('ro = ["/a=/b/../c"]\n', 1, 7, "`..` in the virtual path", "meant"),
         ('[[grant]]\npath = "/a"\nrights = "reed"\n', 3, 1, "unknown right `reed`", "did you mean `read`"),
         ('[[grant]]\nrights = "ro"\n', 1, 1, "`path` is missing", "path ="),
