@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 from typing import NoReturn
 
 
@@ -13,6 +14,9 @@ def program() -> NoReturn:
     What an import makes lives to the end, so collecting garbage meanwhile finds nothing; and taking the interpreter
     apart at the end frees what the kernel frees anyway. The two take a tenth of a start.
     """
+    if sys.getfilesystemencoding() != "utf-8" and not sys.flags.utf8_mode and sys.executable:
+        # Names are bytes. Policies and records spell them in UTF-8, where Python takes the locale's word for them.
+        os.execv(sys.executable, [sys.orig_argv[0], "-X", "utf8", *sys.orig_argv[1:]])
     gc.disable()
     from capwrap.cli import main
 

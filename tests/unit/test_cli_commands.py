@@ -377,6 +377,19 @@ def test_check_shows_names_for_a_terminal(place: Path, capfd: pytest.CaptureFixt
     assert r"/p\xfe.toml:1]" in out
 
 
+UNUSUAL = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+
+
+def test_names_are_utf_8_whatever_the_locale_says(place: Path) -> None:
+    """Python takes the locale's encoding for names: ASCII here."""
+    assert shell("-c", "import sys; print(sys.getfilesystemencoding())", **UNUSUAL).stdout == "ascii\n"
+    (place / "\u00e4").mkdir()
+    (place / "p.toml").write_text('ro = ["\u00e4"]\n', encoding="utf-8")
+    plain = shell("-m", "capwrap", "check", "p.toml")
+    assert (plain.returncode, "\u00e4/  [ro" in plain.stdout) == (0, True), plain.stderr
+    assert shell("-m", "capwrap", "check", "p.toml", **UNUSUAL).stdout == plain.stdout
+
+
 # Completion, as capwrap(1) documents it.
 
 
