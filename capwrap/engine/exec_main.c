@@ -71,7 +71,7 @@ int main(int argc, char **argv)
 	}
 	if (argc < 4 || strcmp(argv[2], "--") != 0)
 		return usage();
-	int fd = open(argv[1], O_RDONLY | O_CLOEXEC);
+	int fd = open(argv[1], O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO is no image */
 
 	if (fd < 0 || fstat(fd, &st)) {
 		fprintf(stderr, "capwrap: %s: %s\n", argv[1], strerror(errno));

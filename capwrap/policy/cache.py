@@ -203,9 +203,10 @@ def _store(directory: str, entry: str, observed: bytes, image: bytes) -> None:
     body = len(observed).to_bytes(4, "little") + observed + image
     temporary = f"{entry}.{os.getpid()}.{time.monotonic_ns()}"
     try:
-        os.makedirs(os.path.dirname(directory), mode=0o700, exist_ok=True)
-        with suppress(FileExistsError):
-            os.mkdir(directory, mode=0o700)
+        # No more than these two: what is said to be the home directory and does not exist is none.
+        for each in (os.path.dirname(directory), directory):
+            with suppress(FileExistsError):
+                os.mkdir(each, mode=0o700)
         if not _ours(os.stat(directory)):
             return
         fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)

@@ -66,6 +66,15 @@ def test_the_kind_is_told(tmp_path: Path, spec: ElfSpec, kind: str) -> None:
     assert inspected(tmp_path, spec).kind == kind
 
 
+def test_libraries_are_looked_up_as_for_a_target_without_ld_library_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ElfSpec(soname="liba.so").write(tmp_path / "lib/liba.so")
+    monkeypatch.setenv("LD_LIBRARY_PATH", str(tmp_path / "lib"))
+    (library,) = inspected(tmp_path, ElfSpec(interpreter="/no/loader", needed=("liba.so",))).libraries
+    assert (library.name, library.path) == ("liba.so", None)
+
+
 @pytest.mark.parametrize(
     ("name", "kind", "package"),
     [

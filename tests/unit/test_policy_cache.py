@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -391,6 +392,19 @@ def test_a_directory_that_cannot_be_made_is_no_error(through: Compiles, top: Pat
     through(Policy().ro(top))
     assert through.last_was_made
     assert through.directory.read_text() == "in the way"
+
+
+def test_a_home_directory_that_does_not_exist_is_not_made(top: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("XDG_CACHE_HOME", "HOME"):
+        monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+        monkeypatch.setenv(name, str(top / "nonexistent/home"))
+        assert cache.compiled(Policy(), command=None, cwd="/", environ={})
+        assert not (top / "nonexistent").exists()
+        monkeypatch.setenv(name, str(top / "nonexistent"))
+        wait_a_tick()
+        assert cache.compiled(Policy(), command=None, cwd="/", environ={})
+        assert (top / "nonexistent").exists() == (name == "XDG_CACHE_HOME")
+        shutil.rmtree(top / "nonexistent", ignore_errors=True)
 
 
 def test_errors_of_the_policy_come_through(through: Compiles, top: Path) -> None:
