@@ -58,6 +58,13 @@ def test_rox_runs_and_rw_changes(each_bench: Bench, outside: Path) -> None:
     assert not (outside / "sub").exists()
 
 
+def test_rwx_runs_what_the_target_wrote(each_bench: Bench, outside: Path) -> None:
+    script = f"cp /bin/true {outside}/made && {outside}/made && echo ran"
+    assert each_bench.confined(script, options=("-q", "--rwx", outside)).text == "ran\n"
+    refused = each_bench.confined(script, options=("-q", "--rw", outside))
+    assert (refused.status, refused.text) == (126, ""), refused.describe()
+
+
 def test_a_mapped_grant_is_seen_at_its_virtual_path_only(each_bench: Bench, outside: Path) -> None:
     script = f"""
         cat /data/in/a; ls /data /data/in; cd /data/in/sub; pwd -P; cat ../a; cd ../..; pwd; [ ! -e {outside} ]
@@ -145,6 +152,46 @@ def test_chdir_starts_in_a_granted_directory_and_elsewhere_in_the_root(each_benc
     assert there.text == f"{outside}/sub\n", there.describe()
     nowhere = each_bench.confined(["/bin/pwd"], options=("-q", "--pure", "--profile", "base"))
     assert nowhere.text == "/\n", nowhere.describe()
+
+
+def test_method_ptrace_is_what_auto_is(bench: Bench) -> None:
+    for method in ("auto", "ptrace"):
+        done = bench.confined("cat /etc/hosts >/dev/null; exit 3", options=("-q", "--method", method))
+        assert (done.status, done.stderr) == (3, b""), done.describe()
+
+
+def test_allow_permits_a_memory_file_to_be_executed(each_bench: Bench) -> None:
+    program = """\
+import os
+fd = os.memfd_create("tool")
+with open("/bin/echo", "rb") as file, open(fd, "wb", closefd=False) as copy:
+    copy.write(file.read())
+os.execve(fd, ["echo", "ran"], {})
+"""
+    command = ["/usr/bin/python3", "-c", program]
+    refused = each_bench.confined(command)
+    assert (refused.status, refused.text) == (1, ""), refused.describe()
+    assert b"Permission denied" in refused.stderr
+    allowed = each_bench.confined(command, options=("-q", "--allow", "memfd-exec"))
+    assert (allowed.status, allowed.text) == (0, "ran\n"), allowed.describe()
+
+
+def test_allow_permits_an_ioctl_by_its_number(each_bench: Bench) -> None:
+    figetbsz = 2  # linux/fs.h: the block size, of any file system
+    program = f"""\
+import fcntl
+try:
+    print(fcntl.ioctl(open("file"), {figetbsz}, bytes(4)).hex())
+except OSError as error:
+    print(error.strerror)
+"""
+    each_bench.fresh({"file": "", "program.py": program})
+    command = ["/usr/bin/python3", "program.py"]
+    native = each_bench.runner.native(command, cwd=each_bench.work, env=each_bench.env)
+    assert native.text.strip().isalnum(), native.describe()
+    assert each_bench.confined(command).text == "Inappropriate ioctl for device\n"
+    for number in (str(figetbsz), hex(figetbsz)):
+        assert each_bench.confined(command, options=("-q", "--allow", f"ioctl:{number}")).text == native.text
 
 
 LIMITS = {

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
+import select
 import shutil
 import signal
+import subprocess
 from pathlib import Path
 
 import pytest
 from support.compare import Bench, write_files
+from support.run import TIMEOUT
 
 
 def secret(bench: Bench) -> Path:
@@ -155,6 +159,30 @@ def test_the_summary_names_object_and_remedy_once_and_q_silences_it(bench: Bench
     assert loud.stderr.decode().count(f"--ro {path}") == 1, loud.describe()
     assert all(line.startswith("capwrap: ") for line in loud.stderr.decode().splitlines()), loud.describe()
     assert bench.confined(script, options=("-q",)).stderr == b""
+
+
+def test_verbose_counts_absent_names_and_the_record_names_them(bench: Bench) -> None:
+    command = ["cat", "/etc/absent-everywhere", "/etc/absent-everywhere"]
+    plain = bench.confined(command, options=())
+    assert b"capwrap" not in plain.stderr, plain.describe()
+    counted = bench.confined(command, options=("-v",))
+    assert b"on names that the host does not have either (absent)\n" in counted.stderr, counted.describe()
+    named = bench.confined(command, options=("-v", "--events", bench.events))
+    assert b"capwrap:   /etc/absent-everywhere (2)\n" in named.stderr, named.describe()
+
+
+def test_a_stopped_target_is_told_and_waits_to_be_looked_at(bench: Bench) -> None:
+    argv = [*bench.runner.capwrap, "run", "-q", "--on-violation", "stop", "--", "cat", str(secret(bench))]
+    with subprocess.Popen(argv, cwd=bench.work, env=bench.env, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        try:
+            assert select.select([process.stderr], [], [], TIMEOUT)[0], "nothing was said"
+            said = process.stderr.readline()
+            found = re.search(r"process (\d+) stopped at a refused call", said)
+            assert found is not None, said
+            assert Path(f"/proc/{found[1]}/comm").read_text() == "cat\n"
+        finally:
+            process.kill()
 
 
 @pytest.mark.parametrize(

@@ -152,6 +152,30 @@ def test_net_host_and_connect_open_what_they_name(bench: Bench) -> None:
             assert done.text == "127.0.0.1\n", f"{options}: {done.describe()}"
 
 
+def test_bind_permits_the_addresses_that_it_names(bench: Bench) -> None:
+    program = """\
+import socket
+def attempt(make, address):
+    try:
+        made = socket.socket(*make)
+        made.bind(address)
+        made.listen()
+        return "listens"
+    except OSError as error:
+        return error.strerror
+tcp, unix = (socket.AF_INET,), (socket.AF_UNIX,)
+print(attempt(tcp, ("127.0.0.1", PORT)), attempt(tcp, ("127.0.0.1", 0)))
+print(attempt(unix, "ROOT/named"), attempt(unix, "ROOT/other"))
+"""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    program = program.replace("PORT", str(port)).replace("ROOT", str(bench.root))
+    options = ("-q", "--bind", f"tcp:127.0.0.1:{port}", "--bind", f"unix:{bench.root}/named")
+    done = bench.confined(["/usr/bin/python3", "-c", program], options=options)
+    assert done.text == "listens Cannot assign requested address\nlistens No such file or directory\n", done.describe()
+    assert (bench.root / "named").is_socket()
+
+
 def test_a_signal_sent_to_capwrap_reaches_command(bench: Bench) -> None:
     capwrap = " ".join([*bench.runner.capwrap, "run", "-q", "--"])
     command = "sh -c 'trap \"echo caught; exit 8\" TERM; echo ready >f; sleep 1000 & wait'"
