@@ -394,8 +394,9 @@ static int walk(struct cw_ctx *c, struct cw_place *p, unsigned flags)
 		if (child != CW_NONE) {
 			int r = enter_child(c, p, child, last, flags, &s);
 
+			/* absent, in a directory that is there: where that is gone too, nothing can be made */
 			if (r < 0)
-				return r == -ENOENT && last && c->rec.kind == CW_KIND_NONE ? 0 : r;
+				return r == -ENOENT && last && p->parent >= 0 && c->rec.kind == CW_KIND_NONE ? 0 : r;
 			if (r == 2) {
 				/* the rest is the host's: it stands or was replaced by a link's text */
 				if (s != c->text) {

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from support.compare import Bench
+from support.run import run
 
 
 def test_names_that_are_not_utf8_work_as_natively(each_bench: Bench) -> None:
@@ -140,3 +141,19 @@ def test_places_that_change_behave_as_natively(each_bench: Bench, name: str) -> 
 @pytest.mark.parametrize("pattern", ["/usr/share/doc/**.key", "/usr/*/doc/*.key", "sub/**.key"])
 def test_a_directory_is_renamed_where_a_pattern_is_denied_elsewhere(bench: Bench, pattern: str) -> None:
     bench.compare("mkdir -p d/deep sub && mv d e && mkdir d && mv e/deep d && ls -R", options=("--deny", pattern))
+
+
+def test_a_granted_name_whose_directory_is_gone_does_not_exist(bench: Bench) -> None:
+    gone = bench.root / "gone"
+    script = "echo x >D/n; mkdir D/n; ln -s x D/n; cat D/n; ls -d D/n; rm D/n; mv f D/n".replace("D", str(gone))
+    bench.fresh({"f": "f"})
+    native = bench.runner.native(["sh", "-c", script], cwd=bench.work, env=bench.env)
+    gone.mkdir()
+    image = bench.root / "policy.cap"
+    made = bench.runner.command(["compile", "--rw", gone / "n", "-o", image], cwd=bench.work, env=bench.env)
+    assert made.status == 0, made.describe()
+    gone.rmdir()
+    confined = run([*bench.runner.capwrap_exec, image, "--", "sh", "-c", script], cwd=bench.work, env=bench.env)
+    assert confined.stdout == native.stdout == b""
+    assert confined.stderr.startswith(native.stderr), f"{native.describe()}\n{confined.describe()}"
+    assert native.stderr.count(b"\n") == 7
