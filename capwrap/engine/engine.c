@@ -166,6 +166,8 @@ static void *engine_thread(void *arg)
 	cw_pad_close(e);
 	cw_grants_close(e);
 	cw_terminals_end(e);
+	while (e->n_bound)
+		close(e->bound[--e->n_bound].fd);
 	cw_scratch_remove(e);
 	if (e->ruleset >= 0)
 		close(e->ruleset);

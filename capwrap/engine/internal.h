@@ -197,6 +197,12 @@ struct cw_engine {
 	size_t batch_len;
 	struct cw_task *current;
 
+	struct {
+		uint64_t ino;
+		int fd;
+	} bound[128]; /* datagram sockets of the target that it may send to: --net loopback */
+	int n_bound;
+
 	/* IPC objects of the target */
 	struct {
 		int kind, id;

@@ -618,10 +618,12 @@ static int64_t op_listen(struct cw_task *t, struct cw_plan *plan, const struct c
 	return ret;
 }
 
-static bool held_by_target(struct cw_engine *e, unsigned long inode)
+/* A reference of our own to the target's socket with this inode, or -1 where it has none. */
+static int held_by_target(struct cw_engine *e, unsigned long inode)
 {
 	char path[64], text[64], want[64];
 	const struct dirent *entry;
+	int found = -1;
 
 	snprintf(want, sizeof(want), "socket:[%lu]", inode);
 	for (int b = 0; b < CW_HASH; b++)
@@ -629,58 +631,82 @@ static bool held_by_target(struct cw_engine *e, unsigned long inode)
 			snprintf(path, sizeof(path), "/proc/%d/fd", q->pid);
 			DIR *d = opendir(path);
 
-			while (d && (entry = readdir(d))) {
+			while (d && found < 0 && (entry = readdir(d))) {
 				ssize_t n = readlinkat(dirfd(d), entry->d_name, text, sizeof(text) - 1);
+				struct stat st;
 
-				if (n > 0 && (text[n] = 0, !strcmp(text, want))) {
-					closedir(d);
-					return true;
+				if (n <= 0 || (text[n] = 0, strcmp(text, want) != 0))
+					continue;
+				found = (int)syscall(SYS_pidfd_getfd, q->pidfd, atoi(entry->d_name), 0);
+				if (found >= 0 && (fstat(found, &st) || st.st_ino != inode)) {
+					close(found);
+					found = -1;
 				}
 			}
 			if (d)
 				closedir(d);
+			if (found >= 0)
+				return found;
 		}
-	return false;
+	return -1;
 }
 
-/* How well a local address of /proc/net/tcp* (hexadecimal, words in host order) fits a destination: 0 not, 1 as a
- * wildcard, 2 exactly. */
-static int fits(const char *local, const uint8_t *sockaddr)
+/* Does a local address of /proc/net/tcp* (hexadecimal, words in host order) fit a destination, exactly or as a wildcard? */
+static bool fits(const char *local, const uint8_t *sockaddr)
 {
 	uint32_t words[4] = {0, 0, 0, 0}, want[4] = {0, 0, 0, 0};
 	size_t n = strlen(local) / 8;
 	bool four = sockaddr[0] == AF_INET;
 
 	if (n != 1 && n != 4)
-		return 0;
+		return false;
 	for (size_t i = 0; i < n; i++)
 		if (sscanf(local + 8 * i, "%8x", &words[i]) != 1)
-			return 0;
+			return false;
 	if (four)
 		memcpy(&want[n == 1 ? 0 : 3], sockaddr + 4, 4);
 	else
 		memcpy(want, sockaddr + 8, 16);
 	if (!four && n == 1)
-		return 0;
+		return false;
 	bool any = true;
 
 	for (size_t i = 0; i < n; i++)
 		any &= !words[i];
 	if (any)
-		return 1;
+		return true;
 	if (four && n == 4)
 		want[2] = 0xffff0000; /* ::ffff:0:0/96, in host order */
-	return memcmp(words, want, n * sizeof(words[0])) ? 0 : 2;
+	return !memcmp(words, want, n * sizeof(words[0]));
 }
 
-/* Is it a socket of the target that a connection to this address would reach? The most exact one is. */
+/* Datagrams are sent to whoever has the address then: a socket that the target may send to keeps it until the run ends. */
+static bool keep_bound(struct cw_engine *e, int s)
+{
+	struct stat st;
+
+	if (fstat(s, &st))
+		return false;
+	for (int i = 0; i < e->n_bound; i++)
+		if (e->bound[i].ino == st.st_ino) {
+			close(s);
+			return true;
+		}
+	if (e->n_bound == (int)(sizeof(e->bound) / sizeof(e->bound[0])))
+		return false;
+	e->bound[e->n_bound].ino = st.st_ino;
+	e->bound[e->n_bound++].fd = s;
+	return true;
+}
+
+/* Would a connection to this address reach the target, and only it? Which of several sockets that fit it reaches is seen
+ * when it is made, and that is later: every one must be the target's. */
 static bool reaches_target(struct cw_engine *e, const uint8_t *sockaddr, bool stream)
 {
 	static const char *const tables[2][2] = {{"/proc/self/net/udp", "/proc/self/net/udp6"},
 	                                         {"/proc/self/net/tcp", "/proc/self/net/tcp6"}};
 	unsigned port = (unsigned)sockaddr[2] << 8 | sockaddr[3];
-	int best = 0;
-	bool ours = false;
+	bool any = false, ours = true;
 	char line[512], local[40];
 
 	for (size_t i = 0; i < 2; i++) {
@@ -688,25 +714,22 @@ static bool reaches_target(struct cw_engine *e, const uint8_t *sockaddr, bool st
 		unsigned p, state;
 		unsigned long inode;
 
-		while (f && fgets(line, sizeof(line), f)) {
+		while (f && ours && fgets(line, sizeof(line), f)) {
 			if (sscanf(line, " %*d: %39[0-9A-Fa-f]:%x %*s %x %*s %*s %*s %*s %*s %lu", local, &p, &state,
 			           &inode) != 4 ||
-			    p != port || !inode || (stream && state != 10 /* TCP_LISTEN */))
+			    p != port || !inode || (stream && state != 10 /* TCP_LISTEN */) || !fits(local, sockaddr))
 				continue;
-			int fit = fits(local, sockaddr);
+			int held = held_by_target(e, inode);
 
-			if (!fit || fit < best)
-				continue;
-			bool held = held_by_target(e, inode);
-
-			/* of several that fit as well (SO_REUSEPORT) every one must be the target's */
-			ours = fit > best ? held : ours && held;
-			best = fit;
+			any = true;
+			ours = held >= 0;
+			if (held >= 0 && (stream || !(ours = keep_bound(e, held))))
+				close(held);
 		}
 		if (f)
 			fclose(f);
 	}
-	return ours;
+	return any && ours;
 }
 
 /* By name, but to the socket that was found and is held: made by a worker on the target's own socket, since it may wait. */

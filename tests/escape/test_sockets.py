@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from escape.harness import Arena, Found, Setup
+from escape.harness import Arena, Found, Setup, accomplice
 
 
 def _serve(server: socket.socket, token: str) -> None:
@@ -23,7 +23,7 @@ def _serve(server: socket.socket, token: str) -> None:
 
 
 @contextlib.contextmanager
-def _serving(server: socket.socket, arena: Arena) -> Iterator[None]:
+def serving(server: socket.socket, arena: Arena) -> Iterator[None]:
     server.listen()
     thread = threading.Thread(target=_serve, args=(server, arena.token))
     thread.start()
@@ -47,7 +47,7 @@ def unix_server(where: str, kind: int = socket.SOCK_STREAM) -> Setup:
                 name = str(arena.base / where)
                 server.bind(name)
                 (arena.base / where).chmod(0o777)
-            with _serving(server, arena) if kind == socket.SOCK_STREAM else contextlib.nullcontext():
+            with serving(server, arena) if kind == socket.SOCK_STREAM else contextlib.nullcontext():
                 yield Found((name,))
 
     return setup
@@ -60,7 +60,7 @@ def port_server(kind: int, family: int = socket.AF_INET) -> Setup:
     def setup(arena: Arena) -> Iterator[Found]:
         with socket.socket(family, kind) as server:
             server.bind(("127.0.0.1" if family == socket.AF_INET else "::1", 0))
-            with _serving(server, arena) if kind == socket.SOCK_STREAM else contextlib.nullcontext():
+            with serving(server, arena) if kind == socket.SOCK_STREAM else contextlib.nullcontext():
                 yield Found((str(server.getsockname()[1]),))
 
     return setup
@@ -162,6 +162,41 @@ def test_the_loopback_policy_reaches_no_server_outside(arena: Arena, call: str) 
 @pytest.mark.parametrize("how", ["ip", "ip-source", "group", "group-source", "ipv6"])
 def test_no_multicast_group_is_joined(arena: Arena, how: str, net: str) -> None:
     arena.holds("escape/sockets", "multicast", how, options=["--net", net], why="ENODEV")
+
+
+@contextlib.contextmanager
+def next_owner_of_a_port(arena: Arena) -> Iterator[Found]:
+    """Somebody outside who binds the port that the attack gives up, and answers the first datagram with the secret."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+
+        def answer() -> None:
+            with contextlib.suppress(TimeoutError):
+                _, peer = server.recvfrom(16)
+                server.sendto(arena.token.encode(), peer)
+
+        answering = threading.Thread(target=answer)
+
+        def take(number: int) -> None:
+            with contextlib.suppress(OSError):
+                server.bind(("127.0.0.1", number))
+                server.settimeout(60)
+                (arena.base / "work/taken").touch()
+                answering.start()
+
+        with accomplice(arena.base / "work", "given-up", take, "tried"):
+            yield Found((str(port),))
+        if answering.is_alive():
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as waker:
+                waker.sendto(b"", server.getsockname())
+            answering.join()
+
+
+@pytest.mark.stopped_by("supervisor")
+def test_a_loopback_port_that_the_target_gave_up_goes_to_nobody_outside(arena: Arena) -> None:
+    arena.holds("escape/sockets", "udp-given-up", setup=next_owner_of_a_port, options=["--net", "loopback"])
 
 
 FAMILIES = {

@@ -7,6 +7,7 @@
 #include <linux/vm_sockets.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stddef.h>
 #include <sys/un.h>
 
@@ -194,6 +195,26 @@ static void udp_sendmmsg(void)
 	send_message(new_socket(AF_INET, SOCK_DGRAM, 0), &a, sizeof(a), 1);
 }
 
+/* Connected to a socket of one's own, which then gives its port up to somebody outside (ARG 0 is a free one). */
+static void udp_given_up(void)
+{
+	struct sockaddr_in a = port(0);
+	int own = new_socket(AF_INET, SOCK_DGRAM, 0), fd = new_socket(AF_INET, SOCK_DGRAM, 0);
+	struct pollfd reply = {.fd = fd, .events = POLLIN};
+
+	must(bind(own, (void *)&a, sizeof(a)), "bind");
+	must(connect(fd, (void *)&a, sizeof(a)), "connect");
+	close(own);
+	tell("given-up", atoi(argument(0)));
+	await("tried");
+	if (access(in_base("work/taken"), F_OK))
+		held("EADDRINUSE nobody else got the port");
+	must(send(fd, "x", 1, 0), "send");
+	if (poll(&reply, 1, 30000) != 1)
+		untried("no answer");
+	judge_read(fd, "whoever has the port now");
+}
+
 static void tcp_bind(void)
 {
 	struct sockaddr_in a = port(0);
@@ -300,6 +321,7 @@ const struct attack attacks[] = {
 	{"udp-connected", udp_connected},
 	{"udp-sendmsg", udp_sendmsg},
 	{"udp-sendmmsg", udp_sendmmsg},
+	{"udp-given-up", udp_given_up},
 	{"tcp-bind", tcp_bind},
 	{"tcp-listen", tcp_listen},
 	{"multicast", multicast},
