@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <sys/user.h>
@@ -107,6 +108,7 @@ struct cw_terminal {
 };
 
 struct cw_worker;
+struct sock_filter;
 
 #define CW_HASH 1024
 
@@ -285,18 +287,10 @@ int cw_landlock_make(struct cw_engine *e);
 int cw_launch(struct cw_engine *e);
 
 /* jail.c: the child between fork and exec */
-struct sock_filter;
-
-struct cw_child {
-	struct cw_engine *e;
-	struct sock_filter *program;
-	int sync, report, sock, cwd;
-	char **paths; /* what execve is tried with, in this order */
-	char **argv, **envp;
-};
-
 enum cw_step {
+	CW_STEP_STDIO,
 	CW_STEP_PRIVS,
+	CW_STEP_CWD,
 	CW_STEP_ROOT,
 	CW_STEP_LIMIT,
 	CW_STEP_INHERIT,
@@ -305,15 +299,28 @@ enum cw_step {
 	CW_STEP_LANDLOCK,
 	CW_STEP_SECCOMP,
 	CW_STEP_LISTENER,
-	CW_STEP_CWD,
-	CW_STEP_STDIO,
-	CW_STEP_EXEC, /* the exec itself */
+	CW_STEP_EXEC,
 };
 
-/* What the child tells the launcher when something fails before COMMAND runs: at which step, and errno. */
+/* What the child tells the launcher: at which step it failed, and errno. With errno 0, and the listener: it got to the exec. */
 struct cw_report {
 	int step;
 	int err;
+};
+
+struct cw_child {
+	struct cw_engine *e;
+	struct sock_filter *program;
+	int sock, cwd;
+	char **paths; /* what execve is tried with, in this order */
+	char **argv, **envp;
+	/* what the message header in the pad names: the report, and the listener beside it */
+	struct cw_report report;
+	struct iovec iov;
+	union {
+		struct cmsghdr header;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control;
 };
 
 _Noreturn void cw_jail_child(struct cw_child *ch);
@@ -339,7 +346,7 @@ int cw_exec_verify(struct cw_engine *e, struct cw_task *t, const struct cw_exec 
 int cw_exec_inject(struct cw_engine *e, struct cw_task *t);
 
 /* supervise.c */
-void cw_supervise(struct cw_engine *e);
+void cw_supervise(struct cw_engine *e, int status); /* `status`: the stop in which COMMAND's process waits */
 
 /* calls.c: decisions; who decides has the turn */
 struct seccomp_notif;

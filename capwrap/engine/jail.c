@@ -46,7 +46,7 @@ static _Noreturn void fail(struct cw_child *ch, int step)
 {
 	struct cw_report r = {step, errno};
 
-	(void)!write(ch->report, &r, sizeof(r));
+	(void)raw(SYS_write, ch->sock, (long)&r, sizeof(r), 0, 0, 0);
 	_exit(125);
 }
 
@@ -131,8 +131,7 @@ static bool install_caps(struct cw_child *ch)
 	} high = {lim.hard, lim.hard};
 
 	(void)raw(SYS_prlimit64, 0, RLIMIT_NOFILE, (long)&high, 0, 0, 0);
-	if (!lift(e, &ch->sync) || !lift(e, &ch->report) || !lift(e, &ch->sock) || !lift(e, &ch->cwd) ||
-	    !lift(e, &e->ruleset))
+	if (!lift(e, &ch->sock) || !lift(e, &ch->cwd) || !lift(e, &e->ruleset))
 		return false;
 	for (int i = 0; i < e->cap_end; i++)
 		if (!lift(e, &e->cap_src[i]))
@@ -151,7 +150,7 @@ static void make_room(const struct cw_child *ch)
 	const struct cw_run *run = ch->e->run;
 
 	for (int fd = 3; fd < ch->e->cap_base; fd++) {
-		bool kept = fd == ch->sync || fd == ch->report || fd == ch->sock;
+		bool kept = fd == ch->sock;
 
 		for (size_t i = 0; i < run->n_pass_fds; i++)
 			kept |= fd == run->pass_fds[i];
@@ -160,25 +159,6 @@ static void make_room(const struct cw_child *ch)
 			return;
 		}
 	}
-}
-
-static bool send_fd(int sock, int fd)
-{
-	char byte = 0;
-	struct iovec iov = {&byte, 1};
-	union {
-		struct cmsghdr h;
-		char space[CMSG_SPACE(sizeof(int))];
-	} control;
-	struct msghdr m = {
-		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control.space)};
-
-	memset(&control, 0, sizeof(control));
-	control.h.cmsg_level = SOL_SOCKET;
-	control.h.cmsg_type = SCM_RIGHTS;
-	control.h.cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(&control.h), &fd, sizeof(int));
-	return raw(SYS_sendmsg, sock, (long)&m, 0, 0, 0, 0) == 1;
 }
 
 struct disposition { /* struct sigaction as the kernel has it */
@@ -219,8 +199,6 @@ _Noreturn void cw_jail_child(struct cw_child *ch)
 		if (e->run->stdio[i] >= 0 && e->run->stdio[i] != i &&
 		    raw(SYS_dup3, e->run->stdio[i], i, 0, 0, 0, 0) < 0)
 			fail(ch, CW_STEP_STDIO);
-	if (read(ch->sync, &go, 1) != 1)
-		_exit(125);
 	if (raw(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0, 0))
 		fail(ch, CW_STEP_PRIVS);
 	if (ch->cwd >= 0 && raw(SYS_fchdir, ch->cwd, 0, 0, 0, 0, 0))
@@ -247,18 +225,20 @@ _Noreturn void cw_jail_child(struct cw_child *ch)
 	if (e->ruleset >= 0 && raw(SYS_landlock_restrict_self, e->ruleset, 0, 0, 0, 0, 0))
 		fail(ch, CW_STEP_LANDLOCK);
 	make_room(ch);
+	/* from here on, calls stop: somebody must be there who goes on with them */
+	if (raw(SYS_read, ch->sock, (long)&go, 1, 0, 0, 0) != 1)
+		_exit(125);
 	/* not WAIT_KILLABLE_RECV: a signal must reach a thread that waits for its answer, and most of all for a FIFO's other end */
 	long listener =
 		raw(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, (long)&prog, 0, 0, 0);
 
 	if (listener < 0)
 		fail(ch, CW_STEP_SECCOMP);
-	if (!send_fd(ch->sock, (int)listener))
+	/* with a header that lies in the pad, sendmsg passes: the first call that stops is the exec, which the launcher waits for */
+	memcpy(CMSG_DATA(&ch->control.header), &(int){(int)listener}, sizeof(int));
+	ch->report = (struct cw_report){CW_STEP_EXEC, 0};
+	if (raw(SYS_sendmsg, ch->sock, CW_PAD_MSGHDR, 0, 0, 0, 0) != sizeof(ch->report))
 		fail(ch, CW_STEP_LISTENER);
-	/* the parent has it, and decides from here on */
-	if (raw(SYS_read, ch->sync, (long)&go, 1, 0, 0, 0) != 1)
-		_exit(125);
-	raw(SYS_close, listener, 0, 0, 0, 0, 0);
 	int first = ENOENT;
 
 	for (char **p = ch->paths; *p; p++) {
@@ -271,6 +251,6 @@ _Noreturn void cw_jail_child(struct cw_child *ch)
 	}
 	struct cw_report r = {CW_STEP_EXEC, first};
 
-	(void)!write(ch->report, &r, sizeof(r));
+	(void)raw(SYS_write, ch->sock, (long)&r, sizeof(r), 0, 0, 0);
 	_exit(first == ENOENT ? 127 : 126);
 }

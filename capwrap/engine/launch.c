@@ -13,8 +13,8 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/uio.h>
 #include <sys/sysmacros.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -121,24 +121,6 @@ static char **candidates(const char *command, char **env)
 	return out;
 }
 
-static int receive_fd(int sock)
-{
-	char byte;
-	struct iovec iov = {&byte, 1};
-	union {
-		struct cmsghdr h;
-		char space[CMSG_SPACE(sizeof(int))];
-	} control;
-	struct msghdr m = {
-		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control.space)};
-	int fd;
-
-	if (recvmsg(sock, &m, MSG_CMSG_CLOEXEC | MSG_DONTWAIT) != 1 || !CMSG_FIRSTHDR(&m))
-		return -1;
-	memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&m)), sizeof(int));
-	return fd;
-}
-
 /* Where the target starts: its directory in the namespace, opened; "/" where the caller's own is not granted. */
 static int start_dir(struct cw_engine *e)
 {
@@ -237,17 +219,31 @@ static void publish_constants(struct cw_engine *e)
 	}
 }
 
-static int wait_report(struct cw_engine *e, int fd, struct cw_report *r)
+/* The header with which the child sends the listener: one that lies in the pad, so that its sendmsg does not stop. */
+static void publish_header(struct cw_engine *e, struct cw_child *ch)
 {
-	ssize_t n = read(fd, r, sizeof(*r));
+	struct msghdr *m = (void *)(e->pad + (CW_PAD_MSGHDR - CW_PAD_BASE));
 
-	if (n != (ssize_t)sizeof(*r))
-		return 0;
-	return r->step != CW_STEP_EXEC
-	               ? cw_failed(e, "launch: %s: %s%s", cw_jail_step(r->step), strerror(r->err),
-	                           r->err == EMFILE ? "; the limit of open files (--limit files, ulimit -n) is too low"
-	                                            : "")
-	               : 0;
+	ch->iov = (struct iovec){&ch->report, sizeof(ch->report)};
+	ch->control.header = (struct cmsghdr){CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS};
+	*m = (struct msghdr){.msg_iov = &ch->iov,
+	                     .msg_iovlen = 1,
+	                     .msg_control = &ch->control,
+	                     .msg_controllen = sizeof(ch->control.space)};
+}
+
+static int check_passed(struct cw_engine *e)
+{
+	for (size_t i = 0; i < e->run->n_pass_fds; i++) {
+		int fd = e->run->pass_fds[i];
+
+		if (fd >= e->cap_base && fd < e->cap_base + e->cap_end)
+			return cw_failed(e, "--pass-fd %d: the number lies in the capability range, %d to %d", fd,
+			                 e->cap_base, e->cap_base + e->cap_end - 1);
+		if (fcntl(fd, F_GETFD) < 0)
+			return cw_failed(e, "--pass-fd %d: %s", fd, strerror(errno));
+	}
+	return 0;
 }
 
 /* Seccomp profiles of containers deny it for every process alike; where a credential stands in the way, that is seen per call. */
@@ -259,144 +255,152 @@ static bool reads_without_stop(void)
 	return process_vm_readv(getpid(), &local, 1, &remote, 1, 0) == (ssize_t)sizeof(to) && to == from;
 }
 
-int cw_launch(struct cw_engine *e)
+static int prepare(struct cw_engine *e, struct cw_child *ch)
 {
-	int sync[2] = {-1, -1}, report[2] = {-1, -1}, sock[2] = {-1, -1}, status, ret = -1;
-	struct cw_child ch = {.e = e};
-
 	choose_range(e);
 	remember_ttys(e);
 	publish_constants(e);
+	publish_header(e, ch);
 	e->cap_src[e->cap_aux + CW_AUX_PAD] = e->pad_ro;
 	e->cap_src[e->cap_aux + CW_AUX_RESULT] = e->result_fd;
 	/* the range has no holes: until something is delivered there, the numbers hold the pad too */
 	for (int i = 0; i < CW_PAD_DELIVERY_COUNT; i++)
 		e->cap_src[e->cap_aux + CW_AUX_DELIVERY + i] = e->pad_ro;
+	if (check_passed(e))
+		return -1;
 	/* a violation's signal has to find the thread at a stop, too */
 	e->answers = reads_without_stop() && e->im.h->violation == CW_VIOLATION_ERRNO;
-	ch.program = relocated(e);
-	ch.envp = environment(e);
-	ch.paths = ch.envp ? candidates(e->run->argv[0], ch.envp) : NULL;
-	ch.argv = (char **)(uintptr_t)e->run->argv;
-	if (!ch.program || !ch.paths) {
-		cw_failed(e, "out of memory");
-		goto out;
-	}
-	ch.cwd = start_dir(e);
-	if (ch.cwd < 0)
-		goto out;
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sync) || pipe2(report, O_CLOEXEC) ||
-	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sock)) {
-		cw_failed(e, "cannot make a pipe: %s", strerror(errno));
-		goto out;
-	}
-	ch.sync = sync[1];
-	ch.report = report[1];
-	ch.sock = sock[1];
-	for (size_t i = 0; i < e->run->n_pass_fds; i++) {
-		int fd = e->run->pass_fds[i];
+	ch->program = relocated(e);
+	ch->envp = environment(e);
+	ch->paths = ch->envp ? candidates(e->run->argv[0], ch->envp) : NULL;
+	ch->argv = (char **)(uintptr_t)e->run->argv;
+	if (!ch->program || !ch->paths)
+		return cw_failed(e, "out of memory");
+	ch->cwd = start_dir(e);
+	return ch->cwd < 0 ? -1 : 0;
+}
 
-		if (fd >= e->cap_base && fd < e->cap_base + e->cap_end) {
-			cw_failed(e, "--pass-fd %d: the number lies in the capability range, %d to %d", fd, e->cap_base,
-			          e->cap_base + e->cap_end - 1);
-			goto out;
-		}
-		if (fcntl(fd, F_GETFD) < 0) {
-			cw_failed(e, "--pass-fd %d: %s", fd, strerror(errno));
-			goto out;
-		}
-	}
-	e->root_pid = (int)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
-	if (e->root_pid < 0) {
-		cw_failed(e, "cannot fork: %s", strerror(errno));
-		goto out;
-	}
-	if (!e->root_pid)
-		cw_jail_child(&ch);
-	close(sync[1]);
-	close(report[1]);
-	close(sock[1]);
-	sync[1] = report[1] = sock[1] = -1;
+/* What the child said last, if anything; `listener` came with it, or is -1. */
+static bool hear(int sock, struct cw_report *r, int *listener)
+{
+	struct iovec iov = {r, sizeof(*r)};
+	union {
+		struct cmsghdr header;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct msghdr m = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control.space)};
+
+	*listener = -1;
+	if (recvmsg(sock, &m, MSG_CMSG_CLOEXEC | MSG_DONTWAIT) != (ssize_t)sizeof(*r))
+		return false;
+	if (CMSG_FIRSTHDR(&m))
+		memcpy(listener, CMSG_DATA(CMSG_FIRSTHDR(&m)), sizeof(int));
+	return true;
+}
+
+/* The child has ended: with the reason that it gave, or else this one. */
+static int child_failed(struct cw_engine *e, int sock, const char *why)
+{
+	struct cw_report r;
+	int none;
+
+	if (hear(sock, &r, &none))
+		return cw_failed(e, "launch: %s: %s%s", cw_jail_step(r.step), strerror(r.err),
+		                 r.err == EMFILE ? "; the limit of open files (--limit files, ulimit -n) is too low"
+		                                 : "");
+	return cw_failed(e, "%s", why);
+}
+
+/* The child waits for this before its first call that would stop. */
+static int attach(struct cw_engine *e, int sock)
+{
 	struct cw_proc *proc = cw_proc_add(e, e->root_pid, NULL);
 	struct cw_task *t = proc ? cw_task_add(e, e->root_pid, proc) : NULL;
+	char why[256];
+	int status;
 
-	if (ptrace(PTRACE_SEIZE, e->root_pid, NULL,
-	           PTRACE_O_EXITKILL | PTRACE_O_TRACESECCOMP | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK |
-	                   PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC | PTRACE_O_TRACESYSGOOD) ||
-	    !t) {
-		cw_failed(e,
-		          "cannot trace the child: %s. A container may deny ptrace, Yama (kernel.yama.ptrace_scope) "
-		          "may be 2 or 3; see capwrap doctor",
-		          strerror(errno));
-		kill(e->root_pid, SIGKILL);
-		waitpid(e->root_pid, &status, __WALL);
-		if (t)
-			cw_task_drop(e, t);
-		goto out;
+	if (t && !ptrace(PTRACE_SEIZE, e->root_pid, NULL,
+	                 PTRACE_O_EXITKILL | PTRACE_O_TRACESECCOMP | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK |
+	                         PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC | PTRACE_O_TRACESYSGOOD)) {
+		t->launching = true;
+		cw_command_is(e->root_pid);
+		(void)!write(sock, "g", 1);
+		return 0;
 	}
-	t->launching = true;
-	cw_command_is(e->root_pid);
-	(void)!write(sync[0], "g", 1);
-	/* until the listener came over, the child's only stop is the call that sends it */
+	snprintf(why, sizeof(why),
+	         "cannot trace the child: %s. A container may deny ptrace, Yama (kernel.yama.ptrace_scope) may be 2 or "
+	         "3; see capwrap doctor",
+	         strerror(errno));
+	kill(e->root_pid, SIGKILL);
+	while (waitpid(e->root_pid, &status, __WALL) < 0 && errno == EINTR) {
+	}
+	if (t)
+		cw_task_drop(e, t);
+	return child_failed(e, sock, why);
+}
+
+/* The stop at the child's exec: the first that it comes to by itself, with the listener sent before. */
+static int await_exec(struct cw_engine *e, int sock, int *status)
+{
 	for (;;) {
-		if (waitpid(e->root_pid, &status, __WALL | __WNOTHREAD) < 0) {
+		struct user_regs_struct regs;
+		struct cw_report r;
+
+		if (waitpid(e->root_pid, status, __WALL | __WNOTHREAD) < 0) {
 			if (errno == EINTR)
 				continue;
-			cw_failed(e, "waiting for the child: %s", strerror(errno));
-			break;
+			return cw_failed(e, "waiting for the child: %s", strerror(errno));
 		}
-		if (WIFEXITED(status) || WIFSIGNALED(status)) {
-			struct cw_report r;
-
-			if (!wait_report(e, report[0], &r) && !e->res->message[0])
-				cw_failed(e, "the child ended before COMMAND could be started");
-			cw_task_drop(e, t);
-			break;
+		if (!WIFSTOPPED(*status)) {
+			cw_task_drop(e, cw_task_find(e, e->root_pid));
+			return child_failed(e, sock, "the child ended before COMMAND could be started");
 		}
-		if (status >> 16 == PTRACE_EVENT_SECCOMP) {
-			struct user_regs_struct regs;
-
-			if (!ptrace(PTRACE_GETREGS, e->root_pid, NULL, &regs) && (int)regs.orig_rax == SYS_sendmsg &&
-			    e->listener < 0) {
-				/* it runs on to its read of the second byte */
-				ptrace(PTRACE_SYSCALL, e->root_pid, NULL, NULL);
-				continue;
-			}
-			cw_failed(e, "launch: a system call that the launch does not make: %d", (int)regs.orig_rax);
+		if (*status >> 16 == PTRACE_EVENT_SECCOMP) {
+			if (!ptrace(PTRACE_GETREGS, e->root_pid, NULL, &regs) && (int)regs.orig_rax == SYS_execve &&
+			    hear(sock, &r, &e->listener) && e->listener >= 0 && !cw_listener_start(e))
+				return 0;
+			cw_failed(e, "launch: the child stopped at system call %d instead of COMMAND's exec",
+			          (int)regs.orig_rax);
 			kill(e->root_pid, SIGKILL);
-			continue;
 		}
-		if (WSTOPSIG(status) == (SIGTRAP | 0x80)) { /* sendmsg has returned */
-			if (e->listener < 0)
-				e->listener = receive_fd(sock[0]);
-			if (e->listener >= 0 && !cw_listener_start(e)) {
-				ret = 0;
-				(void)!write(sync[0], "g", 1);
-				ptrace(PTRACE_CONT, e->root_pid, NULL, NULL);
-				break;
-			}
-			kill(e->root_pid, SIGKILL);
-			continue;
-		}
-		ptrace(PTRACE_CONT, e->root_pid, NULL, status >> 16 ? 0 : WSTOPSIG(status));
+		ptrace(PTRACE_CONT, e->root_pid, NULL, *status >> 16 ? 0 : WSTOPSIG(*status));
 	}
-	if (!ret) {
-		cw_supervise(e);
-		struct cw_report r = {0, 0};
+}
 
-		if (read(report[0], &r, sizeof(r)) == (ssize_t)sizeof(r) && r.step == CW_STEP_EXEC)
+static int fork_child(struct cw_engine *e, struct cw_child *ch)
+{
+	int sock[2], status, none, ret;
+	struct cw_report r;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sock))
+		return cw_failed(e, "cannot make a pair of sockets: %s", strerror(errno));
+	ch->sock = sock[1];
+	e->root_pid = (int)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+	if (!e->root_pid)
+		cw_jail_child(ch);
+	close(sock[1]);
+	ret = e->root_pid < 0 ? cw_failed(e, "cannot fork: %s", strerror(errno)) : attach(e, sock[0]);
+	if (!ret)
+		ret = await_exec(e, sock[0], &status);
+	memset(e->pad + (CW_PAD_MSGHDR - CW_PAD_BASE), 0, CW_PAD_MSGHDR_STRIDE);
+	if (!ret) {
+		cw_supervise(e, status);
+		if (hear(sock[0], &r, &none))
 			e->res->exec_errno = r.err;
 	}
-out:
-	for (int i = 0; i < 2; i++) {
-		if (sync[i] >= 0)
-			close(sync[i]);
-		if (report[i] >= 0)
-			close(report[i]);
-		if (sock[i] >= 0)
-			close(sock[i]);
-	}
-	if (ch.cwd > 0)
+	close(sock[0]);
+	return ret;
+}
+
+int cw_launch(struct cw_engine *e)
+{
+	struct cw_child ch = {.e = e, .cwd = -1};
+	int ret = prepare(e, &ch);
+
+	if (!ret)
+		ret = fork_child(e, &ch);
+	if (ch.cwd >= 0)
 		close(ch.cwd);
 	for (char **p = ch.paths; p && *p; p++)
 		free(*p);

@@ -318,20 +318,23 @@ static void on_event(struct cw_engine *e, int tid, int status)
 	on_stop(e, t, status);
 }
 
-void cw_supervise(struct cw_engine *e)
+void cw_supervise(struct cw_engine *e, int status)
 {
-	while (e->n_tasks) {
-		int status, tid = next_event(e, &status);
+	int tid = e->root_pid;
 
-		if (tid > 0)
-			on_event(e, tid, status);
+	pthread_mutex_lock(&e->turn);
+	while (tid > 0) {
+		on_event(e, tid, status);
 		pthread_mutex_unlock(&e->turn);
-		if (tid < 0) {
-			/* nobody is left to wait for, and yet the book is not empty: the book is wrong, and says so */
-			e->res->incomplete = 1;
-			cw_kill_all(e, SIGKILL);
+		if (!e->n_tasks)
 			break;
-		}
+		tid = next_event(e, &status);
+	}
+	if (tid < 0) {
+		/* nobody is left to wait for, and yet the book is not empty: the book is wrong, and says so */
+		pthread_mutex_unlock(&e->turn);
+		e->res->incomplete = 1;
+		cw_kill_all(e, SIGKILL);
 	}
 	e->res->status = e->root_status;
 }
