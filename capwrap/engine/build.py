@@ -16,6 +16,7 @@ PROGRAM = "exec_main.c"  # main() of capwrap-exec; no part of the module
 INCLUDE_DIRS = ["."]
 COMPILE_ARGS = ["-std=gnu11", "-O2", "-g", "-Wall", "-Wextra", "-pthread", "-fvisibility=hidden"]
 LINK_ARGS = ["-pthread"]
+STATIC_ARGS = ["-static-pie", "-fPIE"]  # of capwrap-exec, where the machine has a static libc
 
 
 def _files(pattern: str) -> list[str]:
