@@ -11,13 +11,14 @@
 
 #define PAGE 4096u
 
-/* Word by word, by ptrace: to `read`, or from `write`. */
-static int by_words(struct cw_engine *e, int tid, uint64_t at, uint8_t *read, const uint8_t *write, size_t n)
+/* Word by word, by ptrace: to `ours`, or from it. */
+static int by_words(struct cw_engine *e, int tid, uint64_t at, uint8_t *ours, size_t n, bool write)
 {
-	while (n) {
+	for (size_t take; n; n -= take, at += take, ours += take) {
 		uint64_t base = at & ~UINT64_C(7);
-		size_t off = (size_t)(at - base), take = 8 - off < n ? 8 - off : n;
+		size_t off = (size_t)(at - base);
 
+		take = 8 - off < n ? 8 - off : n;
 		errno = 0;
 		long word = ptrace(PTRACE_PEEKDATA, tid, (void *)base, NULL);
 
@@ -25,17 +26,13 @@ static int by_words(struct cw_engine *e, int tid, uint64_t at, uint8_t *read, co
 			e->unreadable = true; /* not there, or closed to us: the same errno */
 			return -EFAULT;
 		}
-		if (read) {
-			memcpy(read, (uint8_t *)&word + off, take);
-			read += take;
-		} else {
-			memcpy((uint8_t *)&word + off, write, take);
-			if (ptrace(PTRACE_POKEDATA, tid, (void *)base, (void *)word))
-				return -EFAULT;
-			write += take;
+		if (!write) {
+			memcpy(ours, (uint8_t *)&word + off, take);
+			continue;
 		}
-		at += take;
-		n -= take;
+		memcpy((uint8_t *)&word + off, ours, take);
+		if (ptrace(PTRACE_POKEDATA, tid, (void *)base, (void *)word))
+			return -EFAULT;
 	}
 	return 0;
 }
@@ -60,7 +57,7 @@ int cw_mem_read(struct cw_engine *e, int tid, void *dst, uint64_t src, size_t n)
 		return 0;
 	if (got >= 0 || errno == EFAULT || needs_stop(e))
 		return -EFAULT;
-	return by_words(e, tid, src, dst, NULL, n);
+	return by_words(e, tid, src, dst, n, false);
 }
 
 int cw_mem_write(struct cw_engine *e, int tid, uint64_t dst, const void *src, size_t n)
@@ -78,7 +75,7 @@ int cw_mem_write(struct cw_engine *e, int tid, uint64_t dst, const void *src, si
 	/* POKEDATA writes where the target itself may not; the kernel would have refused that with EFAULT. It is reached
 	 * only where process_vm_writev is denied, and gives the target no memory that it could not map writable itself,
 	 * since the pad is a shared mapping of a descriptor opened read-only: even a write through /proc/self/mem ends in EIO. */
-	return by_words(e, tid, dst, NULL, src, n);
+	return by_words(e, tid, dst, (uint8_t *)(uintptr_t)src, n, true);
 }
 
 /* A page at a time: a string may end where the next page is not mapped. */

@@ -526,9 +526,9 @@ def _rule_setsockopt(r: _Rules) -> None:
         asm.goto(ALLOW)
         return
     # A source route sends the packets for a permitted address to another one first: IP_OPTIONS, IPV6_2292PKTOPTIONS,
-    # IPV6_RTHDR. To join a multicast group is to send its address to the network, unasked and unbound (IP_ADD_MEMBERSHIP,
-    # IP_ADD_SOURCE_MEMBERSHIP, IPV6_ADD_MEMBERSHIP, IPV6_JOIN_ANYCAST, MCAST_JOIN_GROUP, MCAST_JOIN_SOURCE_GROUP): as on
-    # a machine without an interface.
+    # IPV6_RTHDR. To join a multicast group is to send its address to the network, unasked and unbound: refused as on a
+    # machine without an interface. (IP_ADD_MEMBERSHIP, IP_ADD_SOURCE_MEMBERSHIP, IPV6_ADD_MEMBERSHIP,
+    # IPV6_JOIN_ANYCAST, MCAST_JOIN_GROUP, MCAST_JOIN_SOURCE_GROUP.)
     route, join = refuse(errno.EPERM), refuse(errno.ENODEV)
     r.lo(1)
     asm.search({0: "setsockopt.ip", 41: "setsockopt.ipv6"}, ALLOW)
