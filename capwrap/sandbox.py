@@ -6,6 +6,7 @@ way.
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 from subprocess import PIPE, CalledProcessError, TimeoutExpired
@@ -89,8 +90,8 @@ class Sandbox:
     ) -> Result:
         """Run a command to its end, as `subprocess.run` does; the other options are those of `popen`.
 
-        Raises what `subprocess.run` raises (FileNotFoundError, PermissionError, TimeoutExpired, CalledProcessError),
-        PolicyError for a policy that cannot be used, SandboxError where capwrap itself failed.
+        Raises what `subprocess.run` raises (FileNotFoundError, PermissionError, OSError with ENOEXEC, TimeoutExpired,
+        CalledProcessError), PolicyError for a policy that cannot be used, SandboxError where capwrap itself failed.
         """
         if input is not None:
             if stdin is not None:
@@ -138,7 +139,7 @@ class Sandbox:
         self, argv: Sequence[str | os.PathLike[str]], *, wait_for_turn: bool, env: Any = None, **options: Any
     ) -> Process:
         from capwrap import engine as engines
-        from capwrap.policy import compiled
+        from capwrap.policy import PolicyError, compiled
 
         if isinstance(argv, (str, bytes)) or not argv:
             raise TypeError("argv must be a sequence of arguments that is not empty; there is no shell")
@@ -151,7 +152,14 @@ class Sandbox:
             policy = policy.clear_env()
             for name in environ:
                 policy = policy.env(name)
-        image = compiled(policy, command=args, cwd=os.getcwd(), environ=environ)
+        try:
+            image = compiled(policy, command=args, cwd=os.getcwd(), environ=environ)
+        except PolicyError as error:
+            from capwrap.elf import ElfError
+
+            if isinstance(error.__cause__, ElfError):  # the command is there but cannot be run: subprocess's answer
+                raise OSError(errno.ENOEXEC, error.__cause__.what, args[0]) from error
+            raise
         engine = self._engine if self._engine is not None else engines.load()
         return launch(
             lambda: Process(engine, image, args, environ=environ, events=self._destination(), **options),

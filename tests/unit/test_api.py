@@ -74,6 +74,17 @@ def test_the_result_is_a_completed_process_with_refusals_and_accesses() -> None:
     assert "returncode=3" in repr(result)
 
 
+def test_a_command_that_is_broken_is_what_subprocess_says_of_it(tmp_path: Path) -> None:
+    broken = tmp_path / "broken"
+    broken.write_bytes(b"\x7fELF\2\1\1" + bytes(20))
+    broken.chmod(0o755)
+    with pytest.raises(OSError, match="Exec format error") as native:
+        subprocess.run([broken], check=False)
+    with pytest.raises(OSError, match="no valid ELF header") as confined:
+        Sandbox(Policy.profile("runtime"), engine=FakeEngine()).run([broken])
+    assert (confined.value.errno, confined.value.filename) == (native.value.errno, str(native.value.filename))
+
+
 def test_absent_names_are_no_refusals() -> None:
     box, _ = sandbox(batches=[record(EventType.ABSENT, kind="not-granted", path=b"/x", result=-2)])
     assert box.run(["tool"]).refusals == ()
