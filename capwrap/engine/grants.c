@@ -142,47 +142,108 @@ int cw_node_dir(struct cw_engine *e, uint32_t node)
 	return e->node_fd[node];
 }
 
-/* Mount points of file systems that are not files: what lies there belongs to no grant that merely holds the mount point. */
-static int find_special(struct cw_engine *e)
+/* The whole file, read at once as far as it goes: free() it; NULL and errno. */
+static char *read_mounts(void)
+{
+	size_t size = 16384, n = 0;
+	char *text = malloc(size);
+	int fd = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
+	ssize_t got = -1;
+
+	while (text && fd >= 0 && (got = read(fd, text + n, size - 1 - n)) > 0) {
+		n += (size_t)got;
+		if (size - 1 - n >= 4096)
+			continue;
+		char *more = realloc(text, size *= 2);
+
+		if (!more)
+			break;
+		text = more;
+	}
+	int err = errno;
+
+	if (fd >= 0)
+		close(fd);
+	if (!text || got) {
+		free(text);
+		errno = err;
+		return NULL;
+	}
+	text[n] = 0;
+	return text;
+}
+
+static bool is_special(const char *type, size_t len)
 {
 	static const char *const types[] = {"proc",    "sysfs",    "devtmpfs",   "devpts",      "cgroup",     "cgroup2",
 	                                    "tracefs", "debugfs",  "securityfs", "configfs",    "bpf",        "mqueue",
 	                                    "pstore",  "efivarfs", "fusectl",    "binfmt_misc", "rpc_pipefs", "nsfs"};
-	FILE *f = fopen("/proc/self/mountinfo", "re");
-	char line[4096];
 
-	while (f && fgets(line, sizeof(line), f)) {
-		unsigned major, minor;
-		char *type = strstr(line, " - ");
-		char point[1024];
+	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+		if (strlen(types[i]) == len && !memcmp(type, types[i], len))
+			return true;
+	return false;
+}
 
-		if (!type || sscanf(line, "%*u %*u %u:%u %*s %1023s", &major, &minor, point) != 3)
-			continue;
-		type += 3;
-		for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
-			size_t n = strlen(types[i]);
+/* Space, tab, newline, backslash and # stand in mountinfo as a backslash and three octal digits. */
+static size_t unescape(char *s, size_t len)
+{
+	size_t n = 0;
 
-			if (strncmp(type, types[i], n) || type[n] != ' ')
-				continue;
-			if (e->n_special == (int)(sizeof(e->special_dev) / sizeof(e->special_dev[0]))) {
-				fclose(f);
-				return cw_failed(e, "more than %d file systems like procfs are mounted here",
-				                 e->n_special);
-			}
-			e->special_dev[e->n_special++] = makedev(major, minor);
-			/* a grant that holds it has no capability form: every lookup there is walked */
-			for (uint32_t k = 0; k < e->im.n_nodes; k++) {
-				const char *h = e->im.nodes[k].kind == CW_NODE_DIR ? host_of(e, k) : "";
-				size_t hl = strlen(h);
-
-				if (hl == 1 || (hl && !strncmp(point, h, hl) && (point[hl] == '/' || !point[hl])))
-					e->node_cap[k] = -2;
-			}
+	for (size_t i = 0; i < len; i++, n++) {
+		s[n] = s[i];
+		if (s[i] == '\\' && len - i > 3) {
+			s[n] = (char)((s[i + 1] - '0') * 64 + (s[i + 2] - '0') * 8 + (s[i + 3] - '0'));
+			i += 3;
 		}
 	}
-	if (!f)
+	return n;
+}
+
+/* A grant that holds a special mount point has no capability form: every lookup there is walked. */
+static void mark_holders(struct cw_engine *e, const char *point, size_t len)
+{
+	for (uint32_t k = 0; k < e->im.n_nodes; k++) {
+		const char *h = e->im.nodes[k].kind == CW_NODE_DIR ? host_of(e, k) : "";
+		size_t hl = strlen(h);
+
+		if (hl == 1 || (hl && hl <= len && !memcmp(point, h, hl) && (hl == len || point[hl] == '/')))
+			e->node_cap[k] = -2;
+	}
+}
+
+/*
+ * Mount points of file systems that are not files: what lies there belongs to no grant that merely holds the mount point.
+ * A line of proc_pid_mountinfo(5): ID PARENT MAJOR:MINOR ROOT POINT OPTIONS [FIELD]... - TYPE SOURCE OPTIONS
+ */
+static int find_special(struct cw_engine *e)
+{
+	char *text = read_mounts();
+
+	if (!text)
 		return cw_failed(e, "cannot read /proc/self/mountinfo: %s", strerror(errno));
-	fclose(f);
+	for (char *line = text, *next; *line; line = next) {
+		char *end = strchrnul(line, '\n'), *field[5];
+		char *dash = memmem(line, (size_t)(end - line), " - ", 3);
+		int n = 0;
+
+		next = *end ? end + 1 : end;
+		*end = 0;
+		for (char *p = line; n < 5 && (p = strchr(p, ' ')); n++)
+			field[n] = ++p;
+		if (!dash || n < 5 || !is_special(dash + 3, strcspn(dash + 3, " ")))
+			continue;
+		char *minor;
+		unsigned long major = strtoul(field[1], &minor, 10);
+
+		if (e->n_special == (int)(sizeof(e->special_dev) / sizeof(e->special_dev[0]))) {
+			free(text);
+			return cw_failed(e, "more than %d file systems like procfs are mounted here", e->n_special);
+		}
+		e->special_dev[e->n_special++] = makedev((unsigned)major, (unsigned)strtoul(minor + 1, NULL, 10));
+		mark_holders(e, field[3], unescape(field[3], (size_t)(field[4] - field[3] - 1)));
+	}
+	free(text);
 	return 0;
 }
 
