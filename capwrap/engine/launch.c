@@ -40,6 +40,16 @@ static struct sock_filter *relocated(struct cw_engine *e)
 	return f;
 }
 
+/* fnmatch, which converts both to wide characters first, is asked from the first special character on, if there is one. */
+static bool matches(const char *rule, const char *name)
+{
+	while (*rule && *rule == *name && !strchr("*?[\\", *rule)) {
+		rule++;
+		name++;
+	}
+	return *rule && strchr("*?[\\", *rule) ? !fnmatch(rule, name, 0) : *rule == *name;
+}
+
 static bool passes(const struct cw_image *im, const char *entry)
 {
 	const char *eq = strchr(entry, '=');
@@ -51,7 +61,7 @@ static bool passes(const struct cw_image *im, const char *entry)
 	memcpy(name, entry, n);
 	name[n] = 0;
 	for (uint32_t i = 0; i < im->n_envs; i++)
-		if (im->envs[i].mode == CW_ENV_PASS && !fnmatch(cw_str(im, im->envs[i].text), name, 0))
+		if (im->envs[i].mode == CW_ENV_PASS && matches(cw_str(im, im->envs[i].text), name))
 			return true;
 	return false;
 }
