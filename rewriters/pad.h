@@ -17,7 +17,6 @@
 
 #define CW_PAD_STUB 0x7f000000 /* code */
 #define CW_PAD_STUB_SIZE 0x2000
-#define CW_PAD_STUB_EXEC 0x7f001000     /* the one instruction that execve passes from */
 #define CW_PAD_STUB_READABLE 0x7f001040 /* the one instruction that prctl(PR_SET_DUMPABLE, 1) passes from */
 
 /* struct open_how slots, 32 bytes apart; free ones hold all ones; never rewritten once published */

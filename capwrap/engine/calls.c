@@ -160,7 +160,7 @@ void cw_decide_stopped(struct cw_engine *e, struct cw_task *t, struct user_regs_
 		cw_resume_rewrite(e, t, regs);
 		return;
 	case CW_PLAN_EXEC:
-		t->pending = CW_IN_STUB;
+		t->pending = CW_EXECUTING;
 		cw_record_call(e, t, 0);
 		cw_resume_exec(e, t, regs);
 		return;
@@ -264,20 +264,6 @@ void cw_decide_notified(struct cw_engine *e, const struct seccomp_notif *n)
 	}
 }
 
-/* What the kernel found wrong when it looked the path up again is not what was decided: somebody changed it meanwhile. */
-int64_t cw_exec_error(int64_t err)
-{
-	switch (err) {
-	case -ENOENT:
-	case -ENOTDIR:
-	case -ELOOP:
-	case -ENAMETOOLONG:
-		return -EACCES;
-	default:
-		return err;
-	}
-}
-
 static void on_call(struct cw_engine *e, struct cw_task *t)
 {
 	struct user_regs_struct regs;
@@ -310,8 +296,6 @@ static void on_call(struct cw_engine *e, struct cw_task *t)
 		int64_t result = (int64_t)regs.rdi;
 		struct tptr count = t->count;
 
-		if (t->exec)
-			result = cw_exec_error(result);
 		regs = t->orig;
 		free(t->record);
 		t->record = NULL;

@@ -34,6 +34,7 @@ enum cw_pending {
 	CW_IDLE,
 	CW_IN_STUB,    /* sent to the stub; `orig` has the registers of the call */
 	CW_DELIVERING, /* its call waits for the listener */
+	CW_EXECUTING,  /* it makes the execve that was decided; its end is a stop */
 };
 
 struct cw_delivery {
@@ -356,7 +357,6 @@ bool cw_decide_interrupted(struct cw_engine *e, struct cw_task *t, struct user_r
 void cw_decide_notified(struct cw_engine *e, const struct seccomp_notif *n);
 bool cw_waits_for_answer(const struct user_regs_struct *regs);
 void cw_forget_result(struct cw_engine *e, struct cw_task *t);
-int64_t cw_exec_error(int64_t err);
 
 /* resume.c: how a stopped thread goes on */
 void cw_resume(struct cw_task *t, int sig);
@@ -364,6 +364,7 @@ void cw_resume_pass(struct cw_engine *e, struct cw_task *t);
 void cw_resume_answer(struct cw_engine *e, struct cw_task *t, struct user_regs_struct *regs, int64_t ret);
 void cw_resume_rewrite(struct cw_engine *e, struct cw_task *t, struct user_regs_struct *regs);
 void cw_resume_exec(struct cw_engine *e, struct cw_task *t, struct user_regs_struct *regs);
+void cw_on_exec_failed(struct cw_engine *e, struct cw_task *t);
 void cw_resume_deliver(struct cw_engine *e, struct cw_task *t, struct user_regs_struct *regs, struct cw_delivery *d,
                        const uint64_t *then);
 void cw_resume_readable(struct cw_engine *e, struct cw_task *t, struct user_regs_struct *regs);

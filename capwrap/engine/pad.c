@@ -18,7 +18,7 @@
 #define F_SEAL_FUTURE_WRITE 0x0010
 #endif
 
-extern const uint8_t cw_stub_begin[], cw_stub_end[], cw_stub_exec[], cw_stub_readable[];
+extern const uint8_t cw_stub_begin[], cw_stub_end[], cw_stub_readable[];
 
 /* inet regions: the first half for connect and sendto, the second for bind */
 #define HALF(first, end) ((first) + ((end) - (first)) / 2)
@@ -77,8 +77,7 @@ int cw_pad_make(struct cw_engine *e)
 	e->result = mmap(NULL, CW_PAD_RESULT_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, e->result_fd, 0);
 	if (e->pad == MAP_FAILED || e->result == MAP_FAILED)
 		return cw_failed(e, "cannot map the pad: %s", strerror(errno));
-	if (cw_stub_exec - cw_stub_begin != CW_PAD_STUB_EXEC - CW_PAD_STUB ||
-	    cw_stub_readable - cw_stub_begin != CW_PAD_STUB_READABLE - CW_PAD_STUB ||
+	if (cw_stub_readable - cw_stub_begin != CW_PAD_STUB_READABLE - CW_PAD_STUB ||
 	    cw_stub_end - cw_stub_begin > CW_PAD_STUB_SIZE)
 		return cw_failed(e, "the stub is not laid out as the seccomp program expects it");
 	memcpy(at(e, CW_PAD_STUB), cw_stub_begin, (size_t)(cw_stub_end - cw_stub_begin));

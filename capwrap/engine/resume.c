@@ -1,6 +1,7 @@
 /*
- * The ways to go on from a stopped call (ARCHITECTURE.md, rule 5): as it stands, not made and answered, from the stub, or as
- * the hand-over of a descriptor. go_on() is the one function that resumes, and it asserts that it is one of these.
+ * The ways to go on from a stopped call (ARCHITECTURE.md, rule 5): as it stands, not made and answered, from the stub, as an
+ * execve of a path in the pad, or as the hand-over of a descriptor. go_on() is the one function that resumes, and it
+ * asserts that it is one of these.
  */
 #include "capwrap/engine/internal.h"
 
@@ -39,9 +40,9 @@ bool cw_set_regs(struct cw_engine *e, struct cw_task *t, struct user_regs_struct
 	return false;
 }
 
-enum way { WAY_PASS, WAY_ANSWER, WAY_STUB, WAY_DELIVER };
+enum way { WAY_PASS, WAY_ANSWER, WAY_STUB, WAY_EXEC, WAY_DELIVER };
 
-/* The program judges no RET_TRACE call again after its tracer's edit, so what goes on must be one of four things. */
+/* The program judges no RET_TRACE call again after its tracer's edit, so what goes on must be one of five things. */
 static void go_on(struct cw_engine *e, struct cw_task *t, struct user_regs_struct *regs, enum way way)
 {
 	bool sound = !t->gone_on;
@@ -56,8 +57,11 @@ static void go_on(struct cw_engine *e, struct cw_task *t, struct user_regs_struc
 	case WAY_STUB:
 		sound &= regs->orig_rax == UINT64_MAX &&
 		         (regs->rip == CW_STUB_AT(cw_stub_call) || regs->rip == CW_STUB_AT(cw_stub_retry) ||
-		          regs->rip == CW_STUB_AT(cw_stub_done) || regs->rip == CW_STUB_AT(cw_stub_exec) ||
-		          regs->rip == CW_STUB_AT(cw_stub_readable));
+		          regs->rip == CW_STUB_AT(cw_stub_done) || regs->rip == CW_STUB_AT(cw_stub_readable));
+		break;
+	case WAY_EXEC:
+		sound &= regs->orig_rax == SYS_execve && t->pending == CW_EXECUTING && t->exec &&
+		         regs->rdi == cw_slot_address(t->slot) + CW_PAD_SLOT_DATA && !cw_in_stub(regs->rip);
 		break;
 	case WAY_DELIVER:
 		sound &= regs->orig_rax == CW_NR_DELIVER && t->pending == CW_DELIVERING;
@@ -66,8 +70,10 @@ static void go_on(struct cw_engine *e, struct cw_task *t, struct user_regs_struc
 	t->gone_on = true;
 	if (!sound)
 		cw_kill_process(e, t, "its call would have gone on in none of the ways that are sound");
-	else if (!regs || cw_set_regs(e, t, regs))
+	else if (way != WAY_EXEC && (!regs || cw_set_regs(e, t, regs)))
 		cw_resume(t, 0);
+	else if (way == WAY_EXEC && cw_set_regs(e, t, regs))
+		(void)ptrace(PTRACE_SYSCALL, t->tid, NULL, NULL);
 }
 
 void cw_resume_pass(struct cw_engine *e, struct cw_task *t)
@@ -83,9 +89,7 @@ void cw_resume_answer(struct cw_engine *e, struct cw_task *t, struct user_regs_s
 	go_on(e, t, regs, WAY_ANSWER);
 }
 
-/* The target makes a call from the stub, which the seccomp program judges afresh. */
-static bool enter_stub(struct cw_engine *e, struct cw_task *t, struct user_regs_struct *regs, const uint8_t *entry,
-                       size_t bytes)
+static bool take_slot(struct cw_engine *e, struct cw_task *t, size_t bytes)
 {
 	int slot = cw_slot_take(e, bytes);
 
@@ -93,6 +97,17 @@ static bool enter_stub(struct cw_engine *e, struct cw_task *t, struct user_regs_
 		return false;
 	t->slot = slot;
 	t->slots = (int)((bytes + CW_PAD_SLOT_DATA + CW_PAD_SLOT_STRIDE - 1) / CW_PAD_SLOT_STRIDE);
+	return true;
+}
+
+/* The target makes a call from the stub, which the seccomp program judges afresh. */
+static bool enter_stub(struct cw_engine *e, struct cw_task *t, struct user_regs_struct *regs, const uint8_t *entry,
+                       size_t bytes)
+{
+	if (!take_slot(e, t, bytes))
+		return false;
+	int slot = t->slot;
+
 	t->orig = *regs;
 	struct cw_frame *f = (void *)(e->pad + (cw_slot_address(slot) - CW_PAD_BASE));
 
@@ -115,10 +130,7 @@ static bool enter_stub(struct cw_engine *e, struct cw_task *t, struct user_regs_
 void cw_resume_rewrite(struct cw_engine *e, struct cw_task *t, struct user_regs_struct *regs)
 {
 	struct cw_plan *plan = &e->ctx.plan;
-	const uint8_t *entry = plan->kind == CW_PLAN_EXEC ? cw_stub_exec
-	                       : plan->count.a            ? cw_stub_done
-	                       : plan->retry              ? cw_stub_retry
-	                                                  : cw_stub_call;
+	const uint8_t *entry = plan->count.a ? cw_stub_done : plan->retry ? cw_stub_retry : cw_stub_call;
 	bool message = plan->nr == SYS_sendmsg;
 	uint64_t *a = plan->arg;
 
@@ -220,8 +232,9 @@ void cw_resume_deliver(struct cw_engine *e, struct cw_task *t, struct user_regs_
 	go_on(e, t, regs, WAY_DELIVER);
 }
 
-/* --- a mapped script's argv: interpreter, argument, script, then the caller's from the second on --- */
+/* --- execs --- */
 
+/* A mapped script's argv in the slot: interpreter, argument, script, then the caller's from the second on. */
 static bool build_argv(struct cw_engine *e, struct cw_task *t, uint64_t argv, const char *strings, size_t len,
                        int count, struct user_regs_struct *regs)
 {
@@ -235,7 +248,7 @@ static bool build_argv(struct cw_engine *e, struct cw_task *t, uint64_t argv, co
 			break;
 	}
 	size = ((len + 7) & ~(size_t)7) + 8 * ((size_t)count + (n ? n : 1) + 1);
-	if (!enter_stub(e, t, regs, cw_stub_exec, size))
+	if (!take_slot(e, t, size))
 		return false;
 	uint64_t data = cw_slot_address(t->slot) + CW_PAD_SLOT_DATA, at = data;
 	uint8_t *to = e->pad + (data - CW_PAD_BASE);
@@ -252,36 +265,85 @@ static bool build_argv(struct cw_engine *e, struct cw_task *t, uint64_t argv, co
 			break;
 		}
 	*array = 0;
-	regs->rdi = data;
 	regs->rsi = data + ((len + 7) & ~(size_t)7);
 	return true;
 }
 
-/* NOLINTNEXTLINE(misc-no-recursion): see cw_resume_rewrite */
+/*
+ * The one traced call that goes on edited: its path stands in the slot, where nobody can change it. Not from the stub, where
+ * anybody could make it with whatever a slot holds, and see by how it fails what there is: the program never passes execve,
+ * and its end is a stop, so that the supervisor sees first how it failed.
+ */
 void cw_resume_exec(struct cw_engine *e, struct cw_task *t, struct user_regs_struct *regs)
 {
 	struct cw_plan *plan = &e->ctx.plan;
+	bool ready;
 
 	if (t->plan.interp_fd >= 0)
 		close(t->plan.interp_fd);
 	t->plan = e->ctx.exec;
 	e->ctx.exec.interp_fd = -1;
 	t->exec = true;
-	if (!plan->ret) {
-		cw_resume_rewrite(e, t, regs);
-		return;
+	t->orig = *regs;
+	if (plan->ret) {
+		ready = build_argv(e, t, plan->arg[1], plan->bytes, plan->len, (int)plan->ret, regs);
+	} else {
+		ready = take_slot(e, t, plan->len);
+		if (ready)
+			memcpy(e->pad + (cw_slot_address(t->slot) + CW_PAD_SLOT_DATA - CW_PAD_BASE), plan->bytes,
+			       plan->len);
+		regs->rsi = plan->arg[1];
 	}
-	if (!build_argv(e, t, plan->arg[1], plan->bytes, plan->len, (int)plan->ret, regs)) {
+	if (!ready) {
 		free(t->record);
 		t->record = NULL;
 		cw_forget_result(e, t);
-		cw_resume_answer(e, t, regs, -E2BIG);
+		cw_resume_answer(e, t, &t->orig, plan->ret ? -E2BIG : -ENOMEM);
 		return;
 	}
-	t->pending = CW_IN_STUB;
-	t->count.a = 0;
-	regs->rax = SYS_execve;
-	regs->orig_rax = UINT64_MAX;
+	t->pending = CW_EXECUTING;
+	t->delivered = 0;
+	regs->rdi = cw_slot_address(t->slot) + CW_PAD_SLOT_DATA;
 	regs->rdx = plan->arg[2];
-	go_on(e, t, regs, WAY_STUB);
+	regs->rax = (uint64_t)-ENOSYS;
+	regs->orig_rax = SYS_execve;
+	go_on(e, t, regs, WAY_EXEC);
+}
+
+/* What the kernel found wrong when it looked the path up again is not what was decided: somebody changed it meanwhile. */
+static int64_t exec_error(int64_t err)
+{
+	switch (err) {
+	case -ENOENT:
+	case -ENOTDIR:
+	case -ELOOP:
+	case -ENAMETOOLONG:
+		return -EACCES;
+	default:
+		return err;
+	}
+}
+
+void cw_on_exec_failed(struct cw_engine *e, struct cw_task *t)
+{
+	struct user_regs_struct regs;
+
+	if (ptrace(PTRACE_GETREGS, t->tid, NULL, &regs)) {
+		cw_resume(t, 0); /* ESRCH: it was killed */
+		return;
+	}
+	int64_t err = exec_error((int64_t)regs.rax);
+	uint64_t nr = t->orig.orig_rax;
+
+	regs = t->orig;
+	if (t->record)
+		cw_record_result(e, t, err);
+	free(t->record);
+	t->record = NULL;
+	cw_forget_result(e, t);
+	regs.rax = (uint64_t)err;
+	/* a signal came first (prepare_bprm_creds in fs/exec.c): the kernel makes the call anew, and it is decided anew */
+	regs.orig_rax = err <= -512 && err >= -516 /* ERESTARTNOINTR and kin */ ? nr : UINT64_MAX;
+	if (cw_set_regs(e, t, &regs))
+		cw_resume(t, 0);
 }

@@ -52,12 +52,6 @@ static void take_out(struct cw_engine *e, struct cw_task *t, struct user_regs_st
 	           regs->rip == CW_STUB_AT(cw_stub_done) ||
 	           (regs->rip >= CW_STUB_AT(cw_stub_undo_from) && regs->rip < CW_STUB_AT(cw_stub_undo_to))) {
 		undo = true;
-	} else if (regs->rip >= CW_STUB_AT(cw_stub_exec)) {
-		/* an exec: not made yet, or failed */
-		if (regs->rip == CW_STUB_AT(cw_stub_exec))
-			undo = true;
-		else
-			rax = cw_exec_error(regs->rip == CW_STUB_AT(cw_stub_exec) + 2 ? rax : (int64_t)regs->rdi);
 	} else if (regs->rip > CW_STUB_AT(cw_stub_done) && regs->rip < CW_STUB_AT(cw_stub_deliver) - 2) {
 		/* a sendmmsg whose message is sent: finish it */
 		int64_t sent = regs->rip == CW_STUB_AT(cw_stub_done) + 2 ? rax : (int64_t)regs->rdi;

@@ -23,10 +23,10 @@
 
 	.section .rodata
 	.balign 16
-	.globl cw_stub_begin, cw_stub_end, cw_stub_call, cw_stub_retry, cw_stub_done, cw_stub_deliver, cw_stub_start, cw_stub_exec
+	.globl cw_stub_begin, cw_stub_end, cw_stub_call, cw_stub_retry, cw_stub_done, cw_stub_deliver, cw_stub_start
 	.globl cw_stub_readable, cw_stub_undo_from, cw_stub_undo_to
 	.hidden cw_stub_begin, cw_stub_end, cw_stub_call, cw_stub_retry, cw_stub_done, cw_stub_deliver, cw_stub_start
-	.hidden cw_stub_exec, cw_stub_readable
+	.hidden cw_stub_readable
 	.hidden cw_stub_undo_from, cw_stub_undo_to
 cw_stub_begin:
 
@@ -127,18 +127,8 @@ cw_stub_start:
 	mov	$126, %edi
 	syscall
 	ud2
-/* execve, from this one place: the seccomp program passes it from no other, so that how it failed is told to the
- * supervisor alone. A path that was swapped meanwhile would else tell whether a name exists. */
-	.skip	CW_PAD_STUB_EXEC - CW_PAD_STUB - (. - cw_stub_begin)
-cw_stub_exec:
-	syscall
-	mov	%rax, %rdi
-	mov	$CW_NR_DONE, %eax
-	syscall
-	ud2
-
 /* prctl(PR_SET_DUMPABLE, 1), after which its tracer can read the process, and then the call that it could not read. */
-	.skip	CW_PAD_STUB_READABLE - CW_PAD_STUB_EXEC - (. - cw_stub_exec)
+	.skip	CW_PAD_STUB_READABLE - CW_PAD_STUB - (. - cw_stub_begin)
 cw_stub_readable:
 	syscall
 	mov	F_NR(%rbx), %rax

@@ -252,6 +252,8 @@ static void on_stop(struct cw_engine *e, struct cw_task *t, int status)
 		if (sig == (SIGTRAP | 0x80)) {
 			if (t->inject)
 				on_exec_exit(e, t);
+			else if (t->pending == CW_EXECUTING)
+				cw_on_exec_failed(e, t);
 			else
 				cw_resume(t, 0);
 			return;

@@ -372,19 +372,6 @@ def _rule_unshare(r: _Rules) -> None:
     r.asm.jset(~(_CLONE_FILES | _CLONE_FS | _CLONE_SYSVSEM) & 0xFFFFFFFF, refuse(errno.EPERM), ALLOW)
 
 
-def _rule_execve(r: _Rules) -> None:
-    # The engine compares what was mapped with its plan at the exec stop (rule 12 of ARCHITECTURE.md).
-    # From the stub's own instruction alone: how it fails is for the supervisor to know. (ip lies behind `syscall`.)
-    r.asm.load(IP_HI)
-    r.asm.jeq(0, None, TRACE)
-    r.asm.load(IP_LO)
-    r.asm.jeq(_pad.PAD_STUB_EXEC + 2, None, TRACE)
-    r.hi(0)
-    r.asm.jeq(0, None, TRACE)
-    r.lo(0)
-    r.slot((_pad.PAD_SLOT, _pad.PAD_SLOT_END), _pad.PAD_SLOT_STRIDE, ALLOW, TRACE, _pad.PAD_SLOT_DATA)
-
-
 def _rule_sendmsg(r: _Rules) -> None:
     # Its name is NULL or a published address, whoever wrote it last: a region of its own, which no other bytes reach.
     r.hi(1)

@@ -7,10 +7,10 @@
 /* Of the rows, the rights and the pad, as a policy image was made from them. */
 #define CW_TABLE_SHA256 \
 	{ \
-		0x8e, 0xe5, 0x71, 0x23, 0xc0, 0x98, 0xbe, 0x7d, \
-		0x04, 0x9c, 0x52, 0xa9, 0x69, 0x9d, 0x98, 0x0a, \
-		0xed, 0x56, 0xa6, 0xb0, 0x29, 0xaa, 0x8d, 0xba, \
-		0xee, 0xfd, 0x18, 0xcf, 0x02, 0xcd, 0xf3, 0x42, \
+		0x34, 0xf9, 0xb9, 0x32, 0xe5, 0x3e, 0x06, 0x8c, \
+		0x26, 0x06, 0x94, 0xe1, 0x6b, 0x01, 0x85, 0x05, \
+		0x13, 0x8d, 0x4e, 0x41, 0x52, 0x3d, 0x04, 0x4e, \
+		0x2c, 0x1c, 0x79, 0x87, 0xd3, 0x04, 0x52, 0xb4, \
 	}
 
 enum cw_class {
@@ -627,7 +627,7 @@ static const struct cw_syscall cw_syscalls[CW_SYSCALL_MAX + 1] = {
 	[56] = { "clone", CW_CLASS_CHECK, CW_HANDLER_FORK, 0, 0, 5, { CW_ROLE_FLAGS, CW_ROLE_ADDR, CW_ROLE_OUT, CW_ROLE_OUT, CW_ROLE_ADDR } },
 	[57] = { "fork", CW_CLASS_CHECK, CW_HANDLER_FORK, 0, 0, 0, { 0 } },
 	[58] = { "vfork", CW_CLASS_CHECK, CW_HANDLER_FORK, 0, 0, 0, { 0 } },
-	[59] = { "execve", CW_CLASS_CHECK, CW_HANDLER_EXEC, 0, 0, 3, { CW_ROLE_PATH, CW_ROLE_ARGV, CW_ROLE_ENVP } },
+	[59] = { "execve", CW_CLASS_TRACE, CW_HANDLER_EXEC, 0, 0, 3, { CW_ROLE_PATH, CW_ROLE_ARGV, CW_ROLE_ENVP } },
 	[60] = { "exit", CW_CLASS_PASS, CW_HANDLER_NONE, 0, 0, 1, { CW_ROLE_STATUS } },
 	[61] = { "wait4", CW_CLASS_PASS, CW_HANDLER_NONE, 0, 0, 4, { CW_ROLE_PID, CW_ROLE_OUT, CW_ROLE_FLAGS, CW_ROLE_OUT } },
 	[62] = { "kill", CW_CLASS_TRACE, CW_HANDLER_KILL, 0, 0, 2, { CW_ROLE_PID, CW_ROLE_SIG } },

@@ -192,6 +192,11 @@ def test_entering_the_stub_anywhere_with_any_registers_does_nothing(arena: Arena
     arena.holds("escape/forms", "enter-stub", standin=True)
 
 
+@pytest.mark.stopped_by("rewriter")
+def test_an_exec_of_what_a_slot_holds_tells_of_no_name(arena: Arena) -> None:
+    arena.holds("escape/stub", "exec-tells", standin=True)
+
+
 @pytest.mark.stopped_by("supervisor")
 def test_the_numbers_that_only_the_stub_uses_are_unknown_to_others(arena: Arena) -> None:
     why = "the numbers are unknown to the kernel, too: this compares with it"
