@@ -85,7 +85,7 @@ def test_make_passes_its_jobserver_and_sees_what_is_out_of_date(bench: Bench) ->
     require("make")
     makefile = """\
         all: sub out ; @echo $(words $(MAKEFLAGS)) >flags
-        sub: ; @$(MAKE) --no-print-directory -C d
+        sub: ; @$(MAKE) -s --no-print-directory -C d
         out: in ; @sort in >$@; echo made
         .PHONY: all sub
         """.replace("        ", "")
