@@ -485,8 +485,7 @@ static int64_t op_call(struct cw_ctx *c, int what, const uint64_t *arg)
 
 	switch (what) {
 	case CW_SERVICE_CREDS:
-		proc->creds = true;
-		e->creds_ever = true;
+		cw_creds_change(e, e->current);
 		return 0;
 	case CW_SERVICE_FILTER:
 		proc->filtered = true;

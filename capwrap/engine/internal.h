@@ -84,14 +84,16 @@ struct cw_task {
 	bool called;  /* a SIGSTOP of ours is on its way to it */
 	bool exec;    /* an exec was planned: */
 	struct cw_exec plan;
-	bool inject;       /* the exit of its execve comes next: map the pad there */
-	bool unannounced;  /* seen, its parent's event not yet */
-	bool launching;    /* our own code before COMMAND: not yet the target */
-	struct tptr count; /* sendmmsg: where the result goes */
-	int made;          /* an fd whose hand-over was interrupted, of a file that was made for it; -1: none */
-	enum cw_try retry; /* how the call is decided if the stub asks for it */
-	int64_t delivered; /* the number that the listener installed, or -errno */
-	uint8_t *record;   /* an access record that waits for its result */
+	bool inject;            /* the exit of its execve comes next: map the pad there */
+	bool unannounced;       /* seen, its parent's event not yet */
+	bool launching;         /* our own code before COMMAND: not yet the target */
+	struct tptr count;      /* sendmmsg: where the result goes */
+	int made;               /* an fd whose hand-over was interrupted, of a file that was made for it; -1: none */
+	enum cw_try retry;      /* how the call is decided if the stub asks for it */
+	int64_t delivered;      /* the number that the listener installed, or -errno */
+	struct cw_creds *creds; /* NULL: those that COMMAND began with */
+	bool creds_known;
+	uint8_t *record; /* an access record that waits for its result */
 	uint32_t record_size;
 	struct cw_task *next;
 };
@@ -109,6 +111,7 @@ struct cw_terminal {
 };
 
 struct cw_worker;
+struct cw_creds;
 struct sock_filter;
 
 #define CW_HASH 1024
@@ -183,7 +186,8 @@ struct cw_engine {
 	int landlock_abi;
 	bool scoped, make_sock;
 	bool privileged;
-	bool creds_ever; /* some process of the target changed its credentials */
+	struct cw_creds *creds_first; /* what COMMAND began with; NULL: not known, or nobody changed any */
+	bool creds_ever;              /* some process of the target changed its credentials */
 	bool creds_adopted;
 	unsigned uid, gid; /* our real ids, while the target's are adopted */
 	bool shared_fs;    /* unshare(CLONE_FS) was denied: umask and current directory are the whole process's */
@@ -278,6 +282,10 @@ extern const struct cw_ops cw_host_ops;
 
 /* perform.c */
 int64_t cw_perform_plan(struct cw_engine *e, struct cw_task *t, struct cw_delivery *d, uint64_t then[7]);
+
+/* creds.c */
+void cw_creds_change(struct cw_engine *e, struct cw_task *t);
+void cw_creds_forget(struct cw_task *t);
 void cw_adopt(struct cw_engine *e, struct cw_task *t, bool umask_needed);
 void cw_adopt_end(struct cw_engine *e);
 

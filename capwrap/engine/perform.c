@@ -10,9 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <linux/capability.h>
 #include <netinet/in.h>
-#include <sys/fsuid.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/statfs.h>
@@ -29,134 +27,6 @@
 static int fd_path(int fd, char path[48])
 {
 	return snprintf(path, 48, "/proc/self/fd/%d", fd);
-}
-
-/* --- credentials --- */
-
-struct creds {
-	unsigned uid, gid, fsuid, fsgid, umask;
-	uint64_t caps;
-	gid_t groups[256];
-	size_t n_groups;
-};
-
-static bool read_creds(int tid, struct creds *out)
-{
-	char path[48], text[8192];
-	unsigned ids[4];
-
-	snprintf(path, sizeof(path), "/proc/%d/status", tid);
-	int f = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t n = f < 0 ? -1 : read(f, text, sizeof(text) - 1);
-
-	if (f >= 0)
-		close(f);
-	if (n <= 0)
-		return false;
-	text[n] = 0;
-	const char *u = strstr(text, "\nUid:"), *g = strstr(text, "\nGid:"), *gr = strstr(text, "\nGroups:"),
-		   *c = strstr(text, "\nCapEff:"), *m = strstr(text, "\nUmask:");
-	unsigned long long caps;
-
-	if (!u || !g || !gr || !c || !m || sscanf(u, "\nUid: %u %u %u %u", ids, ids + 1, ids + 2, ids + 3) != 4)
-		return false;
-	out->uid = ids[0];
-	out->fsuid = ids[3];
-	if (sscanf(g, "\nGid: %u %u %u %u", ids, ids + 1, ids + 2, ids + 3) != 4 ||
-	    sscanf(c, "\nCapEff: %llx", &caps) != 1 || sscanf(m, "\nUmask: %o", &out->umask) != 1)
-		return false;
-	out->gid = ids[0];
-	out->fsgid = ids[3];
-	out->caps = caps;
-	out->n_groups = 0;
-	for (const char *s = gr + 8; *s && *s != '\n' && out->n_groups < 256;) {
-		char *end;
-		unsigned long v = strtoul(s, &end, 10);
-
-		if (end == s)
-			break;
-		out->groups[out->n_groups++] = (gid_t)v;
-		s = end + (*end == ' ');
-	}
-	return true;
-}
-
-static void effective(uint64_t caps)
-{
-	struct __user_cap_header_struct h = {_LINUX_CAPABILITY_VERSION_3, 0};
-	struct __user_cap_data_struct d[2];
-
-	if (syscall(SYS_capget, &h, d))
-		return;
-	d[0].effective = d[0].permitted & (uint32_t)caps;
-	d[1].effective = d[1].permitted & (uint32_t)(caps >> 32);
-	(void)syscall(SYS_capset, &h, d);
-}
-
-#define FILE_CAPS                                                                                                      \
-	(UINT64_C(1) << CAP_CHOWN | UINT64_C(1) << CAP_DAC_OVERRIDE | UINT64_C(1) << CAP_FOWNER |                      \
-	 UINT64_C(1) << CAP_FSETID | UINT64_C(1) << CAP_SETUID | UINT64_C(1) << CAP_SETGID)
-#define OWN_CAPS (UINT64_C(1) << CAP_SYS_PTRACE | UINT64_C(1) << CAP_KILL | UINT64_C(1) << CAP_SYS_RESOURCE)
-
-/* What the supervisor needs of root for itself, and what the target has: everything else would be more than the target. */
-void cw_adopt(struct cw_engine *e, struct cw_task *t, bool umask_needed)
-{
-	struct creds *c;
-	bool creds = e->privileged && t->proc && t->proc->creds && !e->creds_adopted;
-
-	if (!creds && !umask_needed)
-		return;
-	c = calloc(1, sizeof(*c));
-	if (!c || !read_creds(t->tid, c)) {
-		/* it is being killed, or we are out of memory: nobody's rights at all */
-		free(c);
-		if (creds) {
-			effective(OWN_CAPS);
-			syscall(SYS_setgroups, 0, NULL);
-			setfsgid(65534);
-			setfsuid(65534);
-			e->creds_adopted = true;
-		}
-		return;
-	}
-	if (umask_needed) {
-		mode_t was = umask((mode_t)c->umask);
-
-		if (!e->umask_set)
-			e->umask_was = was;
-		e->umask_set = true;
-	}
-	if (creds) {
-		/* the raw calls: glibc's setgroups would change every thread */
-		effective(FILE_CAPS | OWN_CAPS);
-		syscall(SYS_setgroups, c->n_groups, c->groups);
-		/* the real ones decide who may read its memory without CAP_SYS_PTRACE (__ptrace_may_access) */
-		syscall(SYS_setresgid, c->gid, -1, -1);
-		syscall(SYS_setresuid, c->uid, -1, -1);
-		setfsgid(c->fsgid);
-		setfsuid(c->fsuid);
-		effective((c->caps & FILE_CAPS) | OWN_CAPS);
-		e->creds_adopted = true;
-	}
-	free(c);
-}
-
-void cw_adopt_end(struct cw_engine *e)
-{
-	if (e->shared_fs && e->umask_set)
-		umask(e->umask_was);
-	e->umask_set = false;
-	if (!e->creds_adopted)
-		return;
-	effective(FILE_CAPS | OWN_CAPS);
-	syscall(SYS_setresuid, e->uid, -1, -1);
-	syscall(SYS_setresgid, e->gid, -1, -1);
-	setfsuid(geteuid());
-	setfsgid(getegid());
-	effective(FILE_CAPS | OWN_CAPS);
-	/* root's own supplementary groups give it nothing that DAC_OVERRIDE does not */
-	syscall(SYS_setgroups, 0, NULL);
-	e->creds_adopted = false;
 }
 
 /* --- views --- */

@@ -138,6 +138,7 @@ static void on_exec(struct cw_engine *e, struct cw_task *t)
 	t->pending = CW_IDLE;
 	t->launching = false;
 	t->proc->undumpable = false;
+	cw_creds_forget(t); /* root's come back with an exec (capabilities(7)) */
 	if (t->proc->creds)
 		cw_adopt(e, t, false);
 	int err = cw_exec_verify(e, t, &plan);

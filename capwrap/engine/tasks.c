@@ -109,6 +109,7 @@ void cw_task_drop(struct cw_engine *e, struct cw_task *t)
 	if (t->proc && --t->proc->threads == 0)
 		proc_drop(e, t->proc);
 	pthread_mutex_unlock(&e->lock);
+	cw_creds_forget(t);
 	free(t->record);
 	free(t);
 }
