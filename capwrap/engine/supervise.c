@@ -184,6 +184,20 @@ static void on_exec_exit(struct cw_engine *e, struct cw_task *t)
 		cw_resume(t, 0);
 }
 
+/*
+ * A leader's end is reported when its other threads have been reaped. One that is in the book still was killed in an exec: it
+ * had taken its leader's number, and neither an exec stop nor an end of its own is to come.
+ */
+static void drop_others(struct cw_engine *e, const struct cw_task *leader)
+{
+	for (unsigned i = 0; leader->proc->threads > 1 && i < CW_HASH; i++)
+		for (struct cw_task *t = e->tasks[i], *next; t; t = next) {
+			next = t->next;
+			if (t != leader && t->proc == leader->proc)
+				cw_task_drop(e, t);
+		}
+}
+
 static void on_ended(struct cw_engine *e, struct cw_task *t, int status)
 {
 	int tid = t->tid;
@@ -196,6 +210,8 @@ static void on_ended(struct cw_engine *e, struct cw_task *t, int status)
 		cw_record_process(e, CW_PROCESS_EXIT, tid, status, NULL, 0);
 	if (t->unannounced)
 		note_early(e, tid);
+	if (leader)
+		drop_others(e, t);
 	cw_task_drop(e, t);
 	if (tid == e->root_pid) {
 		e->root_ended = true;

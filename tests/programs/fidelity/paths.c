@@ -29,11 +29,13 @@ static void show_opened(const char *label, long fd)
 	ssize_t n = readlink(proc, link, sizeof(link) - 1);
 
 	link[n < 0 ? 0 : n] = 0;
-	char *shown = strstr(link, "/tree"), *digit = shown ? strchr(shown, '#') : NULL;
+	char *shown = strstr(link, "/tree"), *number = shown ? strchr(shown, '#') : NULL;
 
-	for (; digit && *digit; digit++)
-		if (*digit >= '0' && *digit <= '9')
-			*digit = '9'; /* an unnamed file is called by its number */
+	if (number) { /* an unnamed file is called by its number */
+		const char *end = number + 1 + strspn(number + 1, "0123456789");
+
+		memmove(number, end, strlen(end) + 1);
+	}
 	if (fstat((int)fd, &is))
 		is.st_mode = 0;
 	snprintf(line, sizeof(line), "%ld flags %o fd flags %d mode %o at %.300s", fd, (unsigned)flags,
