@@ -161,9 +161,15 @@ void cw_rw_truncate(struct cw_ctx *c)
 {
 	if ((int64_t)c->call.arg[1] < 0)
 		return cw_fail(c, EINVAL);
-	if (!by_path(c, K_AT_FDCWD, c->call.arg[0], false, false, CW_RIGHT_FTRUNCATE))
+	bool descriptor = c->call.nr == 77; /* ftruncate, where a grant permits write and not ftruncate */
+	int flags = descriptor ? c->ops->fd_flags(c, (int)(uint32_t)c->call.arg[0]) : (int)K_O_ACCMODE;
+
+	if (flags >= 0 && !((uint32_t)flags & (K_O_ACCMODE | K_O_PATH)))
+		return cw_fail(c, EINVAL); /* it is open for reading alone */
+	if (descriptor ? !by_fd(c, c->call.arg[0], CW_RIGHT_FTRUNCATE)
+	               : !by_path(c, K_AT_FDCWD, c->call.arg[0], false, false, CW_RIGHT_FTRUNCATE))
 		return;
-	if ((c->place[0].mode & K_S_IFMT) == K_S_IFDIR)
+	if (!descriptor && (c->place[0].mode & K_S_IFMT) == K_S_IFDIR)
 		return cw_fail(c, EISDIR);
 	if ((c->place[0].mode & K_S_IFMT) != K_S_IFREG)
 		return cw_fail(c, EINVAL);

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <netinet/in.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
@@ -371,14 +372,16 @@ static int64_t op_list(struct cw_engine *e, struct cw_place *p, struct cw_plan *
 }
 
 /*
- * A descriptor put at one of the delivery numbers of the capability range; the number. It can be read by the target
- * until the next delivery takes its place, so it shows no more than the grant does: a directory that may not be listed,
- * that lists less than is there, or that nobody may read is stood for by its view, which leads to the same virtual path.
+ * A descriptor put at one of the delivery numbers of the capability range; the number. It can be read and watched by the
+ * target until the next delivery takes its place, so it shows no more than the grant does: a directory that may not be
+ * listed or watched, that lists less than is there, or that nobody may read is stood for by its view, which leads to the
+ * same virtual path.
  */
 static int install(struct cw_engine *e, struct cw_place *p, struct cw_delivery *d)
 {
 	int fd = -EACCES;
-	bool whole = p->kind == CW_PLACE_HOST && p->fd >= 0 && (p->rights & CW_RIGHT_READ) && !shows_otherwise(e, p);
+	const uint64_t needs = CW_RIGHT_READ | CW_RIGHT_EVENT;
+	bool whole = p->kind == CW_PLACE_HOST && p->fd >= 0 && (p->rights & needs) == needs && !shows_otherwise(e, p);
 
 	if (whole)
 		fd = reopen(p->fd, p->mode);
@@ -680,6 +683,23 @@ static int64_t op_loopback(struct cw_engine *e, struct cw_task *t, struct cw_pla
 	return 0;
 }
 
+/* Within the target's own limit, not ours: inode_newsize_ok in fs/attr.c. */
+static int64_t op_truncate(struct cw_task *t, struct cw_place *p, uint64_t size)
+{
+	struct rlimit limit;
+	struct stat st;
+	char path[48];
+
+	if (prlimit(t->tid, RLIMIT_FSIZE, NULL, &limit) || fstat(p->fd, &st))
+		return -errno;
+	if (size > limit.rlim_cur && size > (uint64_t)st.st_size) {
+		(void)syscall(SYS_tgkill, t->proc->pid, t->tid, SIGXFSZ);
+		return -EFBIG;
+	}
+	fd_path(p->fd, path);
+	return truncate(path, (off_t)size) ? -errno : 0;
+}
+
 int64_t cw_perform_plan(struct cw_engine *e, struct cw_task *t, struct cw_delivery *d, uint64_t then[7])
 {
 	struct cw_plan *plan = &e->ctx.plan;
@@ -752,8 +772,7 @@ int64_t cw_perform_plan(struct cw_engine *e, struct cw_task *t, struct cw_delive
 		return syscall(SYS_utimensat, p->fd, "", ts, AT_EMPTY_PATH) ? -errno : 0;
 	}
 	case CW_OP_TRUNCATE:
-		fd_path(p->fd, path);
-		return truncate(path, (off_t)plan->arg[0]) ? -errno : 0;
+		return op_truncate(t, p, plan->arg[0]);
 	case CW_OP_XATTR_SET:
 	case CW_OP_XATTR_GET:
 	case CW_OP_XATTR_LIST:

@@ -82,6 +82,7 @@ def write_image(space: Namespace) -> bytes:
     """The image of a namespace and the settings that it was built with."""
     from capwrap.policy import seccomp
     from capwrap.policy._syscalls import TABLE_SHA256
+    from capwrap.policy.rights import Right
 
     settings = space.settings
     net = NET_MODES.index(settings.net)
@@ -91,6 +92,7 @@ def write_image(space: Namespace) -> bytes:
         allow_ioctls=settings.ioctls,
         limit_processes=settings.limits.processes is not None,
         landlock_scopes=scopes,
+        hold_truncation=any(node.rights & Right.WRITE and not node.rights & Right.FTRUNCATE for node in space.nodes()),
     )
     strings = _Strings()
     sections: dict[str, tuple[int, bytes]] = {}

@@ -153,6 +153,7 @@ class _Options:
     allow_ioctls: frozenset[int]
     limit_processes: bool
     landlock_scopes: bool
+    hold_truncation: bool
 
 
 @dataclass(frozen=True)
@@ -235,9 +236,12 @@ def _rule_close(r: _Rules) -> None:
 
 _rule_dup = _rule_close
 
-# The descriptor of the results would be shrunk under the supervisor that reads it.
-_rule_ftruncate = _rule_close
 _rule_fstat = _rule_close
+
+
+def _rule_ftruncate(r: _Rules) -> None:
+    # The descriptor of the results would be shrunk under the supervisor that reads it.
+    r.capability(0, refuse(errno.EBADF), TRACE if r.options.hold_truncation else ALLOW)
 
 
 def _rule_dup2(r: _Rules) -> None:
@@ -662,12 +666,20 @@ RULES: dict[str, Callable[[_Rules], None]] = {
 }
 
 
-def build(*, net: int, allow_ioctls: frozenset[int], limit_processes: bool, landlock_scopes: bool = True) -> Program:
+def build(
+    *,
+    net: int,
+    allow_ioctls: frozenset[int],
+    limit_processes: bool,
+    landlock_scopes: bool = True,
+    hold_truncation: bool = False,
+) -> Program:
     """The program for a policy, to be linked at launch with the numbers of the capability range.
 
     ``net`` is NET_NONE, NET_LOOPBACK or NET_HOST. ``allow_ioctls`` are further requests that pass (``--allow
     ioctl:NUMBER``). ``limit_processes`` has every fork stop to be counted. ``landlock_scopes`` says that the jail has
     Landlock's scopes for signals and abstract sockets (Linux 6.12); without them, what rests on them does not pass.
+    ``hold_truncation`` says that some grant permits to write and not to truncate, so that ftruncate(2) has to stop.
     ValueError for a request that is never passed or is no number of 32 bits, and for another ``net``.
     """
     if net not in (NET_NONE, NET_LOOPBACK, NET_HOST):
@@ -677,7 +689,7 @@ def build(*, net: int, allow_ioctls: frozenset[int], limit_processes: bool, land
             raise ValueError(f"ioctl request {request:#x} does not fit 32 bits")
         if request in _IOCTL_NEVER | _IOCTL_STOP:
             raise ValueError(f"ioctl request {request:#x} is never passed")
-    r = _Rules(_Options(net, allow_ioctls, limit_processes, landlock_scopes))
+    r = _Rules(_Options(net, allow_ioctls, limit_processes, landlock_scopes, hold_truncation))
     asm = r.asm
     nosys = refuse(errno.ENOSYS)
     cases: dict[int, Target] = {}

@@ -7,10 +7,10 @@
 /* Of the rows, the rights and the pad, as a policy image was made from them. */
 #define CW_TABLE_SHA256 \
 	{ \
-		0x34, 0xf9, 0xb9, 0x32, 0xe5, 0x3e, 0x06, 0x8c, \
-		0x26, 0x06, 0x94, 0xe1, 0x6b, 0x01, 0x85, 0x05, \
-		0x13, 0x8d, 0x4e, 0x41, 0x52, 0x3d, 0x04, 0x4e, \
-		0x2c, 0x1c, 0x79, 0x87, 0xd3, 0x04, 0x52, 0xb4, \
+		0x76, 0x8c, 0xd6, 0x02, 0xd5, 0x17, 0x4e, 0x1c, \
+		0xd5, 0x1b, 0xd8, 0x53, 0x39, 0xf6, 0x88, 0xf3, \
+		0x37, 0x55, 0x55, 0x05, 0xef, 0xba, 0xa2, 0x4e, \
+		0xea, 0x9a, 0x5a, 0xd9, 0x4c, 0xc3, 0xee, 0x2e, \
 	}
 
 enum cw_class {
@@ -645,7 +645,7 @@ static const struct cw_syscall cw_syscalls[CW_SYSCALL_MAX + 1] = {
 	[74] = { "fsync", CW_CLASS_PASS, CW_HANDLER_NONE, 0, 0, 1, { CW_ROLE_FD } },
 	[75] = { "fdatasync", CW_CLASS_PASS, CW_HANDLER_NONE, 0, 0, 1, { CW_ROLE_FD } },
 	[76] = { "truncate", CW_CLASS_TRACE, CW_HANDLER_TRUNCATE, 0, 0, 2, { CW_ROLE_PATH, CW_ROLE_SIZE } },
-	[77] = { "ftruncate", CW_CLASS_CHECK, CW_HANDLER_NONE, 0, 0, 2, { CW_ROLE_FD, CW_ROLE_SIZE } },
+	[77] = { "ftruncate", CW_CLASS_CHECK, CW_HANDLER_TRUNCATE, 0, 0, 2, { CW_ROLE_FD, CW_ROLE_SIZE } },
 	[78] = { "getdents", CW_CLASS_PASS, CW_HANDLER_NONE, 0, 0, 3, { CW_ROLE_FD, CW_ROLE_BUF, CW_ROLE_LEN } },
 	[79] = { "getcwd", CW_CLASS_TRACE, CW_HANDLER_GETCWD, 0, 0, 2, { CW_ROLE_BUF, CW_ROLE_LEN } },
 	[80] = { "chdir", CW_CLASS_TRACE, CW_HANDLER_CHDIR, 0, 0, 1, { CW_ROLE_PATH } },

@@ -363,8 +363,12 @@ class Arena:
         return [str(program)]
 
     def image(self, options: Sequence[str], cwd: str) -> Path:
-        """The policy image of the grants and these options, compiled as the user who attacks, once for this tree."""
-        policy = [*self.grants(), *(o.replace("{base}", str(self.base)) for o in options)]
+        """The policy image of the grants and these options, compiled as the user who attacks, once for this tree.
+
+        Options that begin with --pure stand for themselves: without the arena's grants.
+        """
+        grants = ["--rox", str(self.programs.directory)] if options[:1] == ["--pure"] else self.grants()
+        policy = [*grants, *(o.replace("{base}", str(self.base)) for o in options)]
         key = (*policy, cwd)
         if key not in self.images:
             path = self.staging / f"policy-{len(self.images)}.cap"

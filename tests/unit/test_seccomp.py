@@ -726,6 +726,15 @@ def test_an_abstract_address_passes_with_the_scopes_of_landlock_only() -> None:
         assert verdict(name, 3, _pad.PAD_ABSTRACT, 9, using=program(scopes=False)) == TRACE
 
 
+def test_ftruncate_stops_where_some_grant_lacks_the_right() -> None:
+    made = seccomp.build(net=0, allow_ioctls=frozenset(), limit_processes=False, hold_truncation=True)
+    held = bpf.link(made, VALUES)
+    assert verdict("ftruncate", 3, 0) == ALLOW
+    assert verdict("ftruncate", 3, 0, using=held) == TRACE
+    for using in (program(), held):
+        assert verdict("ftruncate", CAP_RO, 0, using=using) == "EBADF"
+
+
 def test_listen_stops_unless_the_network_is_the_hosts() -> None:
     assert verdict("listen", 3, 5) == TRACE
     assert verdict("listen", 3, 5, using=program(seccomp.NET_LOOPBACK)) == TRACE

@@ -1,0 +1,55 @@
+"""A right that a grant lacks is not had by another door than the call that it is for."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from escape.harness import Arena, Found
+
+
+@contextlib.contextmanager
+def partly_granted(arena: Arena) -> Iterator[Found]:
+    """A directory with a file, for a grant of some rights."""
+    directory = arena.base / "partly"
+    directory.mkdir()
+    (directory / "file").write_text("partly\n")
+    if arena.who.uid is not None:
+        for path in (directory, directory / "file"):
+            os.chown(path, arena.who.uid, arena.who.uid)
+    yield Found((str(directory / "file"),))
+
+
+@contextlib.contextmanager
+def partly_granted_directory(arena: Arena) -> Iterator[Found]:
+    with partly_granted(arena):
+        yield Found((str(arena.base / "partly"),))
+
+
+@pytest.mark.stopped_by("supervisor")
+def test_a_descriptor_for_writing_is_not_truncated_without_the_right(arena: Arena) -> None:
+    grant = ["--grant", "read,write,lookup,fstat,seek:{base}/partly"]
+    arena.holds("escape/rights", "truncate-descriptor", setup=partly_granted, options=grant, why="EACCES")
+
+
+@pytest.mark.stopped_by("supervisor")
+def test_a_current_directory_is_not_watched_without_the_right(arena: Arena) -> None:
+    # Without the arena's denied patterns, for which every directory would be stood for by a view.
+    options = ["--pure", "--grant", "read,lookup,fstat,fchdir:{base}/partly"]
+    arena.holds(
+        "escape/rights",
+        "watch-delivered",
+        setup=partly_granted_directory,
+        options=options,
+        static=True,
+        why="EAGAIN",
+    )
+
+
+@pytest.mark.stopped_by("supervisor")
+def test_a_file_is_not_made_longer_than_the_limit(arena: Arena) -> None:
+    limit = ["--limit", "file-size=1M"]
+    arena.holds("escape/rights", "truncate-beyond-limit", "{base}/work/file", options=limit, why="EFBIG")

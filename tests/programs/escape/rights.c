@@ -1,0 +1,45 @@
+/* Rights that a grant lacks, by other doors than the call that they are for. ARG 0: the file or directory. */
+#include "attack.h"
+#include "../../../rewriters/pad.h"
+
+#include <sys/inotify.h>
+
+static const char *path(void)
+{
+	return argument(0);
+}
+
+static void truncate_descriptor(void)
+{
+	judge(ftruncate(need(open(path(), O_RDWR | O_CLOEXEC), path()), 0), "ftruncate");
+}
+
+/* The descriptor that a chdir left in the delivery range, by its path in the pad. */
+static void watch_delivered(void)
+{
+	int fd = need(inotify_init1(IN_CLOEXEC), "inotify_init1");
+	char events[4096];
+
+	need(chdir(path()), path());
+	/* What the caller could not ask for by name. */
+	inotify_add_watch(fd, path(), IN_OPEN);
+	for (uintptr_t slot = CW_PAD_FDPATH; slot < CW_PAD_FDPATH_END; slot += CW_PAD_FDPATH_STRIDE)
+		syscall(SYS_inotify_add_watch, fd, slot, IN_OPEN);
+	fcntl(fd, F_SETFL, O_NONBLOCK);
+	close(need(open("file", O_RDONLY | O_CLOEXEC), "file"));
+	judge(read(fd, events, sizeof(events)), "an event");
+}
+
+/* The limit of --limit file-size, by the call that the supervisor makes. */
+static void truncate_beyond_limit(void)
+{
+	signal(SIGXFSZ, SIG_IGN);
+	judge(truncate(path(), 1 << 24), "truncate to 16 MiB");
+}
+
+const struct attack attacks[] = {
+	{"truncate-descriptor", truncate_descriptor},
+	{"watch-delivered", watch_delivered},
+	{"truncate-beyond-limit", truncate_beyond_limit},
+	{0},
+};
