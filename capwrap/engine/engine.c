@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sched.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -204,14 +205,15 @@ static void keep_deadline(struct cw_engine *e)
 
 int cw_run(const struct cw_run *run, struct cw_result *result)
 {
-	struct cw_engine *e = calloc(1, sizeof(*e));
+	/* not from the heap, which would zero it: most of its 96 KB is never touched */
+	struct cw_engine *e = mmap(NULL, sizeof(*e), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	pthread_t thread;
 	sigset_t all;
 	const char *why;
 	int err;
 
 	memset(result, 0, sizeof(*result));
-	if (!e) {
+	if (e == MAP_FAILED) {
 		result->failed = 1;
 		snprintf(result->message, sizeof(result->message), "out of memory");
 		return -1;
@@ -272,7 +274,7 @@ int cw_run(const struct cw_run *run, struct cw_result *result)
 	pthread_mutex_destroy(&e->lock);
 	pthread_cond_destroy(&e->idle);
 	pthread_cond_destroy(&e->over);
-	free(e);
+	munmap(e, sizeof(*e));
 	return result->failed ? -1 : 0;
 }
 
