@@ -2,6 +2,7 @@
 #include "capwrap/engine/internal.h"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -71,6 +72,10 @@ int main(int argc, char **argv)
 	}
 	if (argc < 4 || strcmp(argv[2], "--") != 0)
 		return usage();
+#ifdef M_ARENA_MAX
+	/* the threads seldom allocate at the same time: an arena for each costs more than sharing one */
+	(void)mallopt(M_ARENA_MAX, 1);
+#endif
 	int fd = open(argv[1], O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO is no image */
 
 	if (fd < 0 || fstat(fd, &st)) {
