@@ -340,7 +340,7 @@ class _Builder:
             if walk.kind is not Kind.FILE or walk.missing is not None or walk.process:
                 continue
             rule = self.space.rule(walk.path)
-            if rule is not None and rule.kind is NodeKind.DENY:
+            if self.space.denied_by_glob(walk.path) or (rule is not None and rule.kind is NodeKind.DENY):
                 self.space.notes.append(f"{walk.path}, which COMMAND needs, is denied")
                 continue
             self._links(walk)

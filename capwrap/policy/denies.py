@@ -42,6 +42,12 @@ def carve(space: Namespace) -> None:
         kind = NodeKind.DENY if node.parent is not None else NodeKind.ANCESTOR
         node.kind, node.host, node.link, node.rights, node.flags = kind, "", "", 0, 0
         node.origin = origin(deny.where)
+    # A pattern is as deep as what it matches: a rule of that very name, which the engine would find first, is none.
+    for node in [node for node in space.index.values() if node.parent is not None]:
+        if (pattern := space.denied_by_glob(node.path)) is not None:
+            if node.kind in _GRANTS:
+                space.notes.append(f"{node.path}, which is granted, is denied by the pattern {pattern}")
+            node.kind, node.host, node.link, node.rights, node.flags = NodeKind.DENY, "", "", 0, 0
     for place, deny in places.items():
         beneath = sorted(n.path for n in space.index.values() if n.kind in _GRANTS and is_beneath(n.path, place))
         if beneath:

@@ -108,6 +108,19 @@ def test_deny_carves_out_of_a_grant(each_bench: Bench, outside: Path, what: str)
     assert sorted(os.listdir(outside)) == ["a", "deny", "prog", "sub", "x.secret"]
 
 
+@pytest.mark.parametrize("around", [False, True])
+def test_a_pattern_carves_out_what_is_granted_by_its_very_name(each_bench: Bench, outside: Path, around: bool) -> None:
+    write_files(outside, {"x.secret": "hush", "y.secret/z": "hush"})
+    grants = ("--ro", outside / "x.secret", "--rw", outside / "y.secret", "--rw", outside / "y.secret/z")
+    options = ("-q", *(("--ro", outside) if around else ()), *grants, "--deny", "**/*.secret")
+    done = each_bench.confined(
+        ["sh", "-c", f"cd {outside}; cat x.secret y.secret/z; ls; echo x >y.secret/z"], options=options
+    )
+    assert b"hush" not in done.stdout, done.describe()
+    assert b"secret" not in done.stdout, done.describe()
+    assert (outside / "y.secret/z").read_text() == "hush"
+
+
 def test_an_output_is_granted_by_name_before_it_exists(each_bench: Bench, outside: Path) -> None:
     target = outside / "out.o"
     script = f"""

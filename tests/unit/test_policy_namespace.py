@@ -323,6 +323,16 @@ def test_a_pattern_that_begins_with_stars_matches_anywhere(top: Path) -> None:
     assert decide(space, "/.env").rights == 0
 
 
+def test_a_pattern_wins_over_a_grant_of_what_it_matches_and_of_what_lies_beneath(top: Path) -> None:
+    policy = Policy().ro(top).rw(top / "usr/lib").rwx(top / "usr/lib/sub").ro(top / "usr/lib/file", "/data/file")
+    for given in (policy.deny(f"{top}/usr/l*"), Policy().deny(f"{top}/usr/l*").merge(policy)):
+        space = build(given)
+        grants = [node.path for node in space.nodes() if node.kind in (NodeKind.DIR, NodeKind.NAME)]
+        assert grants == ["/data/file", str(top)]
+        assert decide(space, f"{top}/usr/lib/sub/x").rights == 0
+        assert any("usr/lib/sub, which is granted, is denied by the pattern" in note for note in space.notes)
+
+
 def test_a_pattern_follows_the_symlinks_in_front_of_it(top: Path) -> None:
     space = build(Policy().rwx(top).deny(f"{top}/lib/*.key"))
     assert decide(space, f"{top}/usr/lib/a.key").rights == 0
@@ -591,6 +601,8 @@ def test_a_denied_file_of_the_closure_stays_denied_and_is_reported() -> None:
     space = build(Policy.profile("runtime").deny("/usr/bin/env"), "/", {"PATH": "/usr/bin"}, ["env"])
     assert decide(space, "/usr/bin/env").rights == 0
     assert any("which COMMAND needs, is denied" in note for note in space.notes)
+    space = build(Policy.profile("runtime").deny("**/env"), "/", {"PATH": "/usr/bin"}, ["env"])
+    assert "/usr/bin/env" not in space.index
 
 
 def test_a_command_that_is_not_found_is_no_error_here() -> None:
