@@ -2,7 +2,7 @@
 
     from capwrap import Policy, Sandbox
 
-    policy = Policy.profile("base").ro("src").rw("build")
+    policy = Policy.profile("base").ro(".").rw("build")
     result = Sandbox(policy).run(["make", "-C", "src"], capture_output=True, text=True)
     for refusal in result.refusals:
         print(refusal.object, refusal.needs, refusal.allow)

@@ -92,7 +92,7 @@ def run(
         image=image,
         argv=[os.fsencode(argument) for argument in argv],
         environ=os.environb,
-        chdir=None if chdir is None else os.fsencode(chdir),
+        chdir=None if chdir is None else os.fsencode(os.path.join(current_directory(), chdir)),
         record_access=recording.recording_accesses,
         linger=linger,
         best_effort=best_effort,

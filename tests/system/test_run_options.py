@@ -207,6 +207,51 @@ except OSError as error:
         assert each_bench.confined(command, options=("-q", "--allow", f"ioctl:{number}")).text == native.text
 
 
+def test_chdir_is_relative_to_the_current_directory_and_may_lead_to_one_that_only_holds_grants(
+    each_bench: Bench,
+) -> None:
+    each_bench.fresh({"a/b/file": "content\n", "a/c/file": "hidden\n"})
+    options = ("-q", "--profile", "base", "--ro", "a/b")
+    for chdir, expected in ((".", "a\n"), ("a", "b\n"), ("a/b", "file\n"), ("a/../a/b/..", "b\n")):
+        done = each_bench.confined(["ls"], options=(*options, "--chdir", chdir))
+        assert (done.status, done.text) == (0, expected), done.describe()
+    hidden = each_bench.confined(["ls"], options=(*options, "--chdir", "a/c"))
+    assert (hidden.status, hidden.text) == (125, ""), hidden.describe()
+
+
+EXAMPLES = {
+    "the page of run, a build step": [
+        "CAPWRAP run --profile base --ro src --rw build --chdir . --fail-on-violation -- make -C src O=../build"
+    ],
+    "the page of run, a record": [
+        "CAPWRAP run --profile runtime --chdir . --events fd:3 -- ./tool 3>events.ndjson",
+        "grep -q '\"complete\":true' events.ndjson",
+    ],
+    "the pages of compile and exec": [
+        "CAPWRAP compile --profile base --ro . --rw obj -o cc.cap",
+        "CAPWRAP-exec cc.cap -- cc -pipe -c src/a.c -o obj/a.o",
+        "test -s obj/a.o",
+    ],
+}
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_the_examples_of_the_manual_work(bench: Bench, name: str) -> None:
+    bench.fresh(
+        {
+            "src/Makefile": "all:\n\tcp Makefile $(O)/made\n",
+            "src/a.c": "int a;\n",
+            "build/keep": "",
+            "obj/keep": "",
+            "tool": "#!/bin/sh\n",
+        }
+    )
+    script = "\n".join(EXAMPLES[name]).replace("CAPWRAP-exec", bench.runner.capwrap_exec[0])
+    script = script.replace("CAPWRAP", " ".join(bench.runner.capwrap))
+    done = bench.runner.native(["sh", "-eu", "-c", script], cwd=bench.work, env=bench.env)
+    assert (done.status, done.stderr) == (0, b""), done.describe()
+
+
 LIMITS = {
     "files": ("files=20", "ulimit -n", "20\n"),
     "file-size": ("file-size=4K", "trap '' XFSZ; head -c 9000 /dev/zero >f 2>/dev/null; stat -c %s f", "4096\n"),
