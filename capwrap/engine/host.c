@@ -444,6 +444,8 @@ static int64_t rlimit(struct cw_engine *e, struct cw_ctx *c, const uint64_t *arg
 
 	if (!t || !t->proc)
 		return -ESRCH;
+	if (!cw_may_limit(e, t->proc))
+		return -EPERM;
 	uint64_t *seen = t->proc->nofile;
 
 	if (!t->proc->nofile_set) {

@@ -272,6 +272,10 @@ int cw_proc_list(struct cw_engine *e, struct cw_place *p, int (*add)(void *ctx, 
                  void *ctx);
 int cw_proc_fd_text(struct cw_engine *e, int tid, int fd, char *dst, size_t size);
 
+/* peers.c: what one process of the target may do to another */
+bool cw_may_look_into(struct cw_engine *e, int pid);
+bool cw_may_limit(struct cw_engine *e, const struct cw_proc *other);
+
 /* terminals.c: the pseudo-terminals of the target */
 void cw_terminal_add(struct cw_engine *e, int number, const struct stat *is); /* is: what it must be, or NULL */
 int cw_terminal_find(struct cw_engine *e, int number);                        /* the held descriptor, or -1 */

@@ -77,6 +77,19 @@ static const struct entry {
 
 #define ENTRIES (sizeof(entries) / sizeof(entries[0]))
 
+/* What the kernel shows only to who could trace the process (fs/proc/base.c, PTRACE_MODE_READ_FSCREDS). */
+static bool is_closed(const char *name)
+{
+	static const char *const closed[] = {"cwd",       "exe",     "root",         "fd",      "fdinfo",
+	                                     "auxv",      "environ", "io",           "maps",    "mem",
+	                                     "numa_maps", "smaps",   "smaps_rollup", "pagemap", "personality"};
+
+	for (size_t i = 0; i < sizeof(closed) / sizeof(closed[0]); i++)
+		if (!strcmp(closed[i], name))
+			return true;
+	return false;
+}
+
 static const struct entry *find(const char *name, size_t len, bool top, bool task)
 {
 	for (size_t i = 0; i < ENTRIES; i++) {
@@ -265,6 +278,8 @@ static int in_process(struct cw_ctx *c, struct cw_place *p, const char *s, char 
 		return not_here(c, p, name);
 	name_it(p, name, len);
 	p->proc_entry = (uint32_t)(t - entries);
+	if (is_closed(t->name) && !cw_may_look_into(e, p->proc_pid))
+		return -EACCES;
 	switch (t->serve) {
 	case S_LINK: {
 		int n = strcmp(t->name, "root") ? magic(e, p->proc_tid, t->name, link, sizeof(link))
