@@ -16,9 +16,7 @@ from support.run import Runner, caller, nobody
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line(
-        "markers", "long: takes a minute or more; left out unless `-m ''` asks for all (make test-long)"
-    )
+    config.addinivalue_line("markers", "long: takes a minute or more; `-m 'not long'` leaves it out")
 
 
 @pytest.fixture(scope="session")
