@@ -110,9 +110,12 @@ static int64_t open_waiting(struct cw_worker *w)
 
 static int64_t connect_waiting(struct cw_worker *w)
 {
-	while (!given_up(w))
-		if (!connect(w->d.fd, (const struct sockaddr *)(void *)w->d.bytes, w->d.len) || errno != EINTR)
-			return errno == EISCONN ? 0 : -errno;
+	for (bool began = false; !given_up(w); began = true) {
+		if (!connect(w->d.fd, (const struct sockaddr *)(void *)w->d.bytes, w->d.len))
+			return 0;
+		if (errno != EINTR)
+			return began && errno == EISCONN ? 0 : -errno;
+	}
 	return -EINTR;
 }
 

@@ -136,6 +136,7 @@ static void sockets(void)
 
 	check(!bind(server, (struct sockaddr *)&address, sizeof(address)) && !listen(server, 1), "bind, listen");
 	check(!connect(client, (struct sockaddr *)&address, sizeof(address)), "connect");
+	check(connect(client, (struct sockaddr *)&address, sizeof(address)) && errno == EISCONN, "connect again");
 	int accepted = accept(server, NULL, NULL);
 	check(accepted >= 0 && write(client, &byte, 1) == 1 && read(accepted, &byte, 1) == 1, "accept");
 	check(!close(server) && !close(client) && !close(accepted) && !unlink("dir/socket"), "close");
