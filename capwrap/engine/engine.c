@@ -227,13 +227,6 @@ int cw_run(const struct cw_run *run, struct cw_result *result)
 	e->gid = getgid();
 	if (run->timeout_ms)
 		e->deadline_ns = e->start_ns + (uint64_t)run->timeout_ms * 1000000u;
-	pthread_mutexattr_t spin;
-
-	/* held for microseconds: spinning a little is cheaper than sleeping */
-	pthread_mutexattr_init(&spin);
-	pthread_mutexattr_settype(&spin, PTHREAD_MUTEX_ADAPTIVE_NP);
-	pthread_mutex_init(&e->turn, &spin);
-	pthread_mutexattr_destroy(&spin);
 	pthread_mutex_init(&e->lock, NULL);
 	pthread_cond_init(&e->idle, NULL);
 	pthread_condattr_t monotonic;
@@ -270,7 +263,6 @@ int cw_run(const struct cw_run *run, struct cw_result *result)
 		if (result->lost)
 			result->incomplete = 1;
 	}
-	pthread_mutex_destroy(&e->turn);
 	pthread_mutex_destroy(&e->lock);
 	pthread_cond_destroy(&e->idle);
 	pthread_cond_destroy(&e->over);

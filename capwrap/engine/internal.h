@@ -96,6 +96,12 @@ struct cw_task {
 	uint8_t *record; /* an access record that waits for its result */
 	uint32_t record_size;
 	struct cw_task *next;
+	struct cw_task *after, *before; /* all threads in a ring */
+};
+
+/* A ticket lock. */
+struct cw_turn {
+	atomic_uint last, now, asleep;
 };
 
 struct cw_view {
@@ -157,7 +163,7 @@ struct cw_engine {
 	unsigned made;
 
 	/* processes */
-	pthread_mutex_t
+	struct cw_turn
 		turn; /* to decide: the engine's thread at a stop, the listener's at a notification; taken before `lock` */
 	bool answers; /* `notify` calls wait for the listener; else they stop */
 	uint64_t
@@ -167,6 +173,8 @@ struct cw_engine {
 	struct cw_task *tasks[CW_HASH];
 	struct cw_proc *procs[CW_HASH];
 	int n_tasks, n_procs;
+	struct cw_task *asked; /* the thread of the ring that is asked next whether it has stopped */
+	unsigned n_events;
 	int early[1024]; /* threads that ended before their parent's event told of them */
 	unsigned n_early;
 	int root_pid;
@@ -360,6 +368,10 @@ int cw_exec_inject(struct cw_engine *e, struct cw_task *t);
 
 /* supervise.c */
 void cw_supervise(struct cw_engine *e, int status); /* `status`: the stop in which COMMAND's process waits */
+
+/* turn.c */
+void cw_turn_take(struct cw_turn *turn);
+void cw_turn_give(struct cw_turn *turn);
 
 /* calls.c: decisions; who decides has the turn */
 struct seccomp_notif;

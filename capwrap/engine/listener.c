@@ -256,14 +256,14 @@ static void deliver(struct cw_engine *e, const struct seccomp_notif *n)
  */
 static void serve(struct cw_engine *e, const struct seccomp_notif *n)
 {
-	pthread_mutex_lock(&e->turn);
+	cw_turn_take(&e->turn);
 	if (waits(e, n->id)) {
 		if (n->data.nr == CW_NR_DELIVER)
 			deliver(e, n);
 		else
 			cw_decide_notified(e, n);
 	}
-	pthread_mutex_unlock(&e->turn);
+	cw_turn_give(&e->turn);
 }
 
 /* Waits in the ioctl itself: a poll before it would cost every answer a call. */

@@ -69,6 +69,11 @@ struct cw_task *cw_task_add(struct cw_engine *e, int tid, struct cw_proc *proc)
 	t->next = e->tasks[hash(tid)];
 	e->tasks[hash(tid)] = t;
 	e->n_tasks++;
+	if (!e->asked)
+		e->asked = t->after = t->before = t;
+	t->after = e->asked;
+	t->before = e->asked->before;
+	t->before->after = t->after->before = t;
 	if (proc)
 		proc->threads++;
 	pthread_mutex_unlock(&e->lock);
@@ -98,6 +103,10 @@ void cw_task_drop(struct cw_engine *e, struct cw_task *t)
 		at = &(*at)->next;
 	*at = t->next;
 	e->n_tasks--;
+	t->before->after = t->after;
+	t->after->before = t->before;
+	if (e->asked == t)
+		e->asked = t->after == t ? NULL : t->after;
 	if (t->delivery.fd >= 0)
 		close(t->delivery.fd);
 	if (t->delivery.fd >= 0 && t->delivery.held >= 0)

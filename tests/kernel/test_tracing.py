@@ -25,6 +25,10 @@ def test_a_stop_sends_its_tracer_a_signal_unless_it_does_not_want_one(fact: Fact
     fact("stop_sends_sigchld")
 
 
+def test_a_wait_for_any_names_the_same_thread_again_though_others_have_waited_longer(fact: Fact) -> None:
+    fact("wait_order")
+
+
 def test_a_stop_can_be_looked_at_and_gone_on_from_without_being_taken(fact: Fact) -> None:
     fact("peeked_stop")
 

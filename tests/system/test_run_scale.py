@@ -25,6 +25,14 @@ def test_two_hundred_threads_open_files_at_once(each_bench: Bench, programs: Pro
     each_bench.compare(["./threads", "200", "5"], setup=copying(program), record=False)
 
 
+def test_a_thread_whose_neighbours_never_rest_has_its_turn(bench: Bench, programs: Programs) -> None:
+    bench.fresh(setup=copying(programs("system/neighbours")))
+    done = bench.confined(["./neighbours", "2", "500"])
+    assert done.status == 0, done.describe()
+    # A round is four decisions, and of twelve one is this thread's at least: counted, so that load does not matter.
+    assert int(done.text) <= 64, done.describe()
+
+
 def test_two_thousand_processes_are_started_and_reaped(bench: Bench, programs: Programs) -> None:
     program = programs("system/forks")
     bench.compare(["./forks", "2000"], setup=copying(program, then={"data": "x"}), record=False)
