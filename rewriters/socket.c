@@ -54,6 +54,39 @@ static int take(struct cw_ctx *c, struct copy *s, uint64_t addr, uint64_t len)
 	return n < 2 || (s->family == K_AF_UNIX && n > CW_PAD_UN_LEN) ? -EINVAL : 0;
 }
 
+/* As people write it: the longest run of zero groups is left out (RFC 5952). Returns the number of characters. */
+static int put_inet6(char *dst, const uint8_t a[16])
+{
+	static const char hex[] = "0123456789abcdef";
+	int from = 8, length = 1; /* of the run: one group alone is written */
+	char *o = dst;
+
+	for (int i = 0, n; i < 8; i += n + 1) {
+		for (n = 0; i + n < 8 && !a[2 * (i + n)] && !a[2 * (i + n) + 1]; n++)
+			;
+		if (n > length) {
+			from = i;
+			length = n;
+		}
+	}
+	for (int i = 0; i < 8; i++) {
+		uint32_t v = (uint32_t)a[2 * i] << 8 | a[2 * i + 1];
+
+		if (i == from) {
+			*o++ = ':';
+			*o++ = ':';
+			i += length - 1;
+			continue;
+		}
+		if (i && i != from + length)
+			*o++ = ':';
+		for (int k = 12; k >= 0; k -= 4)
+			if (v >> k || !k)
+				*o++ = hex[(v >> k) & 15];
+	}
+	return (int)(o - dst);
+}
+
 /* For the record and the flag that would allow it: tcp:ADDR:PORT */
 static void say_inet(struct cw_ctx *c, const struct copy *s)
 {
@@ -67,20 +100,9 @@ static void say_inet(struct cw_ctx *c, const struct copy *s)
 			*o++ = i < 7 ? '.' : ':';
 		}
 	} else {
-		static const char hex[] = "0123456789abcdef";
-
 		*o++ = '[';
-		for (int i = 8; i < 24; i += 2) {
-			uint32_t v = (uint32_t)s->b[i] << 8 | s->b[i + 1];
-			bool on = false;
-
-			for (int k = 12; k >= 0; k -= 4)
-				if (on || (v >> k) & 15 || !k) {
-					*o++ = hex[(v >> k) & 15];
-					on = true;
-				}
-			*o++ = i < 22 ? ':' : ']';
-		}
+		o += put_inet6(o, s->b + 8);
+		*o++ = ']';
 		*o++ = ':';
 	}
 	cw_put_number(o, port_of(s));

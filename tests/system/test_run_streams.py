@@ -152,6 +152,15 @@ def test_net_host_and_connect_open_what_they_name(bench: Bench) -> None:
             assert done.text == "127.0.0.1\n", f"{options}: {done.describe()}"
 
 
+def test_a_refused_address_is_named_as_people_write_it(bench: Bench) -> None:
+    """RFC 5952, which inet_ntop follows; the flag that is named permits just this address."""
+    addresses = ["::1", "::", "2001:db8::7", "2001:db8:0:1:1:1:1:1", "1:0:0:2::3", "fe80::1:0:0:1", "1:2:3:4:5:6:7:0"]
+    program = f"import socket\nfor a in {addresses}:\n socket.socket(socket.AF_INET6).connect_ex((a, 80))"
+    done = bench.confined(["/usr/bin/python3", "-c", program], options=())
+    named = [line.split()[-1].strip("'") for line in done.stderr.decode().splitlines() if "allow with" in line]
+    assert sorted(named) == sorted(f"tcp:[{address}]:80" for address in addresses), done.describe()
+
+
 def test_bind_permits_the_addresses_that_it_names(bench: Bench) -> None:
     program = """\
 import socket

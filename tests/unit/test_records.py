@@ -347,7 +347,7 @@ def test_a_link_out_of_its_grant_names_the_place_that_it_leads_to(reader: Reader
     [
         ("connect", b"tcp:127.0.0.1:80", "--connect tcp:127.0.0.1:80"),
         ("sendto", b"tcp:10.0.0.1:53", "--connect tcp:10.0.0.1:53"),
-        ("connect", b"tcp:[0:0:0:0:0:0:0:1]:80", "--connect 'tcp:[0:0:0:0:0:0:0:1]:80'"),
+        ("connect", b"tcp:[::1]:80", "--connect 'tcp:[::1]:80'"),
         ("bind", b"tcp:0.0.0.0:8080", "--bind tcp:0.0.0.0:8080"),
         ("bind", b"tcp:0.0.0.0:0", "--bind 'tcp:0.0.0.0:*'"),
     ],
