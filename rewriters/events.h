@@ -28,6 +28,8 @@ enum cw_event_kind { /* of REFUSAL and ABSENT */
 };
 enum cw_process_event { CW_PROCESS_START = 1, CW_PROCESS_EXEC = 2, CW_PROCESS_EXIT = 3 };
 
+enum { CW_EVENT_STRINGS = 8 };
+
 struct cw_event {
 	uint32_t size; /* of the whole record with its strings, a multiple of 8 */
 	uint8_t type;  /* enum cw_event_type */
@@ -41,9 +43,11 @@ struct cw_event {
 	uint64_t rights; /* ACCESS: used; REFUSAL, ABSENT: needed */
 	uint32_t grant;  /* node index of the grant that decided, or CW_NONE */
 	uint32_t grant2; /* of the second name */
-	uint32_t len[4]; /* bytes of the strings behind this struct, in this order, without NULs:
+	uint32_t len[CW_EVENT_STRINGS]; /* bytes of the strings behind this struct, in this order, without NULs:
 	                    virtual path, second virtual path, host path, extra (exec: argv, each with a NUL behind it;
-	                    network: the address as text) */
+	                    network: the address as text), the two paths as they were asked for where that is not what
+	                    they lead to, the last symbolic link on the way, and of REFUSAL and ABSENT the six argument
+	                    registers, 8 bytes each */
 };
 
 #endif

@@ -488,6 +488,7 @@ static int walk(struct cw_ctx *c, struct cw_place *p, unsigned flags)
 			if (++c->followed > CW_LINKS_MAX)
 				return -ELOOP;
 			c->followed_absolute |= link[0] == '/';
+			cw_copy(c->via, p->path, cw_strlen(p->path) + 1);
 			int err = follow(c, p, link, (size_t)text_len, s);
 
 			if (err)

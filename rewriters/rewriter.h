@@ -249,6 +249,7 @@ struct cw_ctx {
 	char whole[CW_TEXT_MAX]; /* joined path for capability form and the record */
 	char whole2[CW_TEXT_MAX];
 	char bytes[CW_TEXT_MAX]; /* what a plan's bytes point into */
+	char via[CW_PATH_MAX];   /* the last link that was followed, by its canonical path, for the record */
 	uint64_t scratch64[4];
 	struct {
 		struct k_sock_fprog head;

@@ -107,7 +107,7 @@ static enum cw_plan_kind decide(struct cw_engine *e, struct cw_task *t, int nr, 
 		c->rec.grant = c->rec.grant2 = CW_NONE;
 		c->rec.extra[0] = 0;
 		c->exec.interp_fd = -1;
-		c->whole[0] = c->whole2[0] = 0;
+		c->whole[0] = c->whole2[0] = c->via[0] = 0;
 		for (int i = 0; i < 2; i++) {
 			c->place[i].fd = c->place[i].parent = -1;
 			c->place[i].path[0] = 0;

@@ -43,22 +43,31 @@ static uint8_t *room(struct cw_engine *e, size_t size)
 	return at;
 }
 
-static void fill(uint8_t *at, struct cw_event *v, size_t size, const char *const s[4], const size_t len[4])
+static void fill(uint8_t *at, struct cw_event *v, size_t size, const char *const *s, const size_t *len)
 {
 	v->size = (uint32_t)size;
-	for (int i = 0; i < 4; i++)
+	for (int i = 0; i < CW_EVENT_STRINGS; i++)
 		v->len[i] = (uint32_t)len[i];
 	memcpy(at, v, sizeof(*v));
 	at += sizeof(*v);
-	for (int i = 0; i < 4; i++) {
+	for (int i = 0; i < CW_EVENT_STRINGS; i++) {
 		memcpy(at, s[i] ? s[i] : "", len[i]);
 		at += len[i];
 	}
 }
 
-static void emit(struct cw_engine *e, struct cw_event *v, const char *const s[4], const size_t len[4])
+static size_t size_of(const size_t *len)
 {
-	size_t size = (sizeof(*v) + len[0] + len[1] + len[2] + len[3] + 7) & ~(size_t)7;
+	size_t size = sizeof(struct cw_event);
+
+	for (int i = 0; i < CW_EVENT_STRINGS; i++)
+		size += len[i];
+	return (size + 7) & ~(size_t)7;
+}
+
+static void emit(struct cw_engine *e, struct cw_event *v, const char *const *s, const size_t *len)
+{
+	size_t size = size_of(len);
 	uint8_t *at = room(e, size);
 
 	if (at)
@@ -75,8 +84,8 @@ void cw_record_process(struct cw_engine *e, int what, int pid, int64_t result, c
 	                     .result = result,
 	                     .grant = CW_NONE,
 	                     .grant2 = CW_NONE};
-	const char *s[4] = {NULL, NULL, NULL, argv};
-	size_t len[4] = {0, 0, 0, argv_len};
+	const char *s[CW_EVENT_STRINGS] = {NULL, NULL, NULL, argv};
+	size_t len[CW_EVENT_STRINGS] = {0, 0, 0, argv_len};
 
 	/* argv is kept for refusals too: they name the command that was refused */
 	emit(e, &v, s, len);
@@ -88,12 +97,18 @@ static const char *name_of(const struct cw_place *p, const char *whole)
 	return p->path[0] && p->path[1] ? p->path : whole;
 }
 
+/* What was asked for, where that is not the name in the record. */
+static const char *asked_of(const char *name, const char *whole)
+{
+	return whole[0] && strcmp(name, whole) ? whole : NULL;
+}
+
 void cw_record_call(struct cw_engine *e, struct cw_task *t, int64_t result)
 {
 	struct cw_ctx *c = &e->ctx;
 	bool refused = c->rec.kind != CW_KIND_NONE;
 
-	if (t->launching)
+	if (t->launching && c->plan.kind != CW_PLAN_EXEC)
 		return;
 	if (!refused && !(e->run->flags & CW_RUN_RECORD_ACCESS)) {
 		e->res->accesses++;
@@ -108,8 +123,13 @@ void cw_record_call(struct cw_engine *e, struct cw_task *t, int64_t result)
 	                     .rights = c->rec.needs,
 	                     .grant = c->rec.grant,
 	                     .grant2 = c->rec.grant2};
-	const char *s[4] = {name_of(&c->place[0], c->whole), name_of(&c->place[1], c->whole2), NULL, c->rec.extra};
-	size_t len[4];
+	const char *s[CW_EVENT_STRINGS] = {name_of(&c->place[0], c->whole), name_of(&c->place[1], c->whole2), NULL,
+	                                   c->rec.extra};
+	size_t len[CW_EVENT_STRINGS];
+
+	s[4] = asked_of(s[0], c->whole);
+	s[5] = asked_of(s[1], c->whole2);
+	s[6] = c->via;
 
 	if (refused) {
 		struct stat st;
@@ -130,9 +150,11 @@ void cw_record_call(struct cw_engine *e, struct cw_task *t, int64_t result)
 		v.type = CW_EVENT_ACCESS;
 		e->res->accesses++;
 	}
-	for (int i = 0; i < 4; i++)
+	for (int i = 0; i < 7; i++)
 		len[i] = s[i] ? strlen(s[i]) : 0;
-	size_t size = (sizeof(v) + len[0] + len[1] + len[2] + len[3] + 7) & ~(size_t)7;
+	s[7] = (const char *)c->call.arg;
+	len[7] = refused ? sizeof(c->call.arg) : 0;
+	size_t size = size_of(len);
 
 	if (!refused && t->pending != CW_IDLE) {
 		/* its result is known at the thread's next stop */

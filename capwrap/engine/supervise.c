@@ -128,8 +128,7 @@ static void on_exec(struct cw_engine *e, struct cw_task *t)
 
 	by->plan.interp_fd = -1;
 	by->exec = false;
-	free(by->record);
-	by->record = NULL;
+	cw_record_result(e, by, 0);
 	cw_slot_free(e, by);
 	by->pending = CW_IDLE;
 	if (by != t)

@@ -80,6 +80,12 @@ def put_list(record: dict[str, Any], name: str, values: Sequence[str]) -> None:
     record[name] = list(values)
 
 
+def _put_way(record: dict[str, Any], asked: str | None, asked2: str | None, via: str | None) -> None:
+    for name, value in (("asked", asked), ("asked2", asked2), ("via", via)):
+        if value:
+            put_text(record, name, value)
+
+
 def _base64(value: str) -> str:
     import base64
 
@@ -155,6 +161,7 @@ class EventsFile:
             if event.path2:
                 put_text(record, "path2", event.path2)
                 put_text(record, "grant2", self._reader.grant_path(event.grant2))
+            _put_way(record, event.asked, event.asked2, event.via)
             record["rights"] = list(self._reader.right_names(event.rights))
             record["result"] = event.result
             return record
@@ -166,16 +173,23 @@ class EventsFile:
         put_text(record, "path", refusal.path)
         if refusal.path2 is not None:
             put_text(record, "path2", refusal.path2)
+        _put_way(record, refusal.asked, refusal.asked2, refusal.via)
         put_text(record, "host", refusal.host)
         if refusal.address is not None:
             put_text(record, "address", refusal.address)
         record["kind"] = refusal.kind
         record["needs"] = list(refusal.needs)
+        if refusal.has:
+            record["has"] = list(refusal.has)
+        if refusal.denied is not None:
+            put_text(record, "denied", refusal.denied)
         put_text(record, "nearest", refusal.nearest)
         record["errno"] = refusal.errno
         record["allow"] = refusal.allow
         if refusal.hint is not None:
             put_text(record, "hint", refusal.hint)
+        if refusal.registers:
+            record["args"] = [f"{value:#x}" for value in refusal.registers]
         put_list(record, "argv", refusal.argv)
         return record
 

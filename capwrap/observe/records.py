@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 NONE = 0xFFFFFFFF
 """CW_NONE: no grant"""
 
-HEADER = struct.Struct("<IBBHQiiqQII4I")
+HEADER = struct.Struct("<IBBHQiiqQII8I")
 """struct cw_event"""
 
 
@@ -75,6 +75,13 @@ class Event(NamedTuple):
     path2: str
     host: str
     extra: bytes
+    asked: str = ""
+    """the path as it was asked for, joined to its directory; "" where that is `path`"""
+    asked2: str = ""
+    via: str = ""
+    """the last symbolic link on the way"""
+    registers: bytes = b""
+    """of REFUSAL and ABSENT: the arguments as they were in the six registers, 8 bytes each"""
 
     @property
     def kind_name(self) -> str:
@@ -122,6 +129,10 @@ def decode(batch: bytes) -> Iterator[Event]:
                 text(strings[1]),
                 text(strings[2]),
                 strings[3],
+                text(strings[4]),
+                text(strings[5]),
+                text(strings[6]),
+                strings[7],
             )
         offset += size
 
@@ -131,6 +142,11 @@ def arguments(extra: bytes) -> tuple[str, ...]:
     if not extra:
         return ()
     return tuple(text(part) for part in extra.removesuffix(b"\0").split(b"\0"))
+
+
+def registers(raw: bytes) -> tuple[int, ...]:
+    """The argument registers of a refused call as numbers without a sign; () where there are none."""
+    return struct.unpack("<6Q", raw) if len(raw) == 48 else ()
 
 
 class Processes:

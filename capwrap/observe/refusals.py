@@ -13,7 +13,7 @@ from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
 from capwrap.observe.namespace import Namespace
-from capwrap.observe.records import Event, EventType, Processes, arguments, text
+from capwrap.observe.records import Event, EventType, Processes, arguments, registers, text
 from capwrap.policy.namespace import NodeFlag, NodeKind, glob_regex
 from capwrap.policy.rights import SETS, Right, right_names
 
@@ -66,6 +66,17 @@ class Refusal:
     argv: tuple[str, ...]
     address: str | None = None
     absent: bool = False
+    asked: str | None = None
+    """the path as it was asked for, joined to its directory, where that is not `path`"""
+    asked2: str | None = None
+    via: str | None = None
+    """the last symbolic link on the way"""
+    has: tuple[str, ...] = ()
+    """the rights that `path` has in the namespace"""
+    denied: str | None = None
+    """the path or pattern that carves `path` out of the grants"""
+    registers: tuple[int, ...] = ()
+    """the call's arguments as they stood in its registers"""
 
     @property
     def object(self) -> str:
@@ -110,7 +121,7 @@ class Reader:
     def __init__(self, image: bytes, argv: Sequence[str] = ()) -> None:
         self._image = image
         self.processes = Processes(tuple(argv))
-        self._advice: dict[tuple[object, ...], tuple[str | None, str | None, str | None]] = {}
+        self._advice: dict[tuple[object, ...], _Advice] = {}
         self._names: dict[int, tuple[str, ...]] = {}
 
     @cached_property
@@ -174,10 +185,7 @@ class Reader:
         key = (kind, syscall, event.path, event.path2, event.host, int(needs), extra)
         advice = self._advice.get(key)
         if advice is None:
-            nearest = self.namespace.nearest(event.path) if event.path.startswith("/") else None
-            allow, hint = _Adviser(self.namespace, kind, syscall, event, needs, extra).advise()
-            advice = (None if nearest is None else nearest.path, allow, hint)
-            self._advice[key] = advice
+            advice = self._advice[key] = self._advise(kind, syscall, event, needs, extra)
         return Refusal(
             t=event.t / 1e9,
             pid=event.pid,
@@ -188,14 +196,41 @@ class Reader:
             host=event.host or None,
             kind=kind,
             needs=self.right_names(int(needs)),
-            nearest=advice[0],
+            nearest=advice.nearest,
             errno=errno_name(event.result),
-            allow=advice[1],
-            hint=advice[2],
+            allow=advice.allow,
+            hint=advice.hint,
             argv=arguments(event.extra) if kind == "exec" and event.extra else self.processes.argv(event.pid),
             address=extra,
             absent=event.type == EventType.ABSENT,
+            asked=event.asked or None,
+            asked2=event.asked2 or None,
+            via=event.via or None,
+            has=advice.has,
+            denied=advice.denied,
+            registers=registers(event.registers),
         )
+
+    def _advise(self, kind: str, syscall: str, event: Event, needs: Right, extra: str | None) -> _Advice:
+        allow, hint = _Adviser(self.namespace, kind, syscall, event, needs, extra).advise()
+        if not event.path.startswith("/"):
+            return _Advice(None, allow, hint, (), None)
+        nearest = self.namespace.nearest(event.path)
+        node = self.namespace.deciding(event.path)
+        denied = next((pattern for pattern in self.namespace.globs if glob_covers(pattern, event.path)), None)
+        if denied is None and node is not None and node.kind is NodeKind.DENY:
+            denied = node.path
+        has = () if node is None or denied is not None else self.right_names(node.rights)
+        return _Advice(None if nearest is None else nearest.path, allow, hint, has, denied)
+
+
+@dataclass(frozen=True, slots=True)
+class _Advice:
+    nearest: str | None
+    allow: str | None
+    hint: str | None
+    has: tuple[str, ...]
+    denied: str | None
 
 
 @cache

@@ -49,10 +49,14 @@ def record(
     path2: bytes = b"",
     host: bytes = b"",
     extra: bytes = b"",
+    asked: bytes = b"",
+    asked2: bytes = b"",
+    via: bytes = b"",
+    registers: bytes = b"",
     surplus: bytes = b"",
 ) -> bytes:
     """A struct cw_event with its strings; `surplus` is what a later engine puts behind them."""
-    strings = (path, path2, host, extra)
+    strings = (path, path2, host, extra, asked, asked2, via, registers)
     body = b"".join(strings) + surplus
     body += bytes(-len(body) % 8)
     number = KINDS[kind] if isinstance(kind, str) else kind
@@ -133,14 +137,21 @@ def test_a_record_is_decoded_field_by_field() -> None:
         path2=b"/bb",
         host=b"/ccc",
         extra=b"dddd",
+        asked=b"/e/../a",
+        asked2=b"/f",
+        via=b"/g",
+        registers=b"h" * 48,
     )
     assert list(decode(data)) == [
-        Event(1, 0, NUMBERS["renameat2"], 7, 3, 4, -17, 5, 1, 2, "/a", "/bb", "/ccc", b"dddd"),
+        Event(
+            *(1, 0, NUMBERS["renameat2"], 7, 3, 4, -17, 5, 1, 2, "/a", "/bb", "/ccc", b"dddd"),
+            *("/e/../a", "/f", "/g", b"h" * 48),
+        ),
     ]
 
 
 def test_the_header_has_the_size_of_struct_cw_event() -> None:
-    assert records.HEADER.size == 64
+    assert records.HEADER.size == 80
 
 
 def test_records_follow_one_another() -> None:
@@ -203,6 +214,9 @@ def test_garbage_raises_record_error_and_nothing_else(data: bytes) -> None:
             path2=st.binary(max_size=40),
             host=st.binary(max_size=40),
             extra=st.binary(max_size=40),
+            asked=st.binary(max_size=40),
+            via=st.binary(max_size=40),
+            registers=st.binary(max_size=48),
         ),
         max_size=5,
     )
