@@ -198,7 +198,8 @@ static int not_granted(struct cw_ctx *c, struct cw_place *p, const char *rest)
 	return -ENOENT;
 }
 
-/* As many components as the kernel can take at once: no children of the trie, no links, no dots in them. */
+/* As many components as the kernel can take at once: no children of the trie, no links, no dots in them, and one slash
+ * between two, for they become part of the canonical path. */
 static size_t plain_run(const char *s)
 {
 	size_t run = 0, i = 0;
@@ -221,6 +222,8 @@ static size_t plain_run(const char *s)
 		if (!s[next])
 			return run;
 		run = i;
+		if (next > i + 1)
+			return run;
 		i = next;
 	}
 }

@@ -63,3 +63,10 @@ def test_the_record_has_every_successful_exec_with_its_interpreter(recorded: Ben
     record = _one(recorded, "access", syscall="execve", path=shell, result=0)
     assert str(record["asked2"]).startswith("/lib64/ld-linux")
     assert _one(recorded, "access", syscall="execve", path=os.path.realpath("/bin/cat"), result=0)
+
+
+def test_no_path_that_a_lookup_made_has_a_doubled_slash(recorded: Bench) -> None:
+    for record in recorded.records("access"):
+        for name in ("path", "path2"):
+            if str(record.get(name, "")) != record.get("asked"):
+                assert "//" not in str(record.get(name, "")).replace("dir//file", ""), record
