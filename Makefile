@@ -156,6 +156,7 @@ lint: $(BUILD_STAMP) man-lint
 	$(BIN)/ruff format --check $(PYTHON_SOURCES)
 	$(BIN)/mypy --strict $(MYPY_SOURCES)
 	$(BIN)/python rewriters/generate.py --check
+	$(BIN)/python tests/attacks.py --check
 	clang-format --dry-run -Werror $(OWN_C) $(TEST_C)
 	$(own_sources) gcc $(WARNED) -S -o /dev/null '{}'
 	$(own_sources) clang $(WARNED) -S -o /dev/null '{}'

@@ -1,11 +1,13 @@
-"""What the attacks came to, kept for the table in the manual: `@pytest.mark.stopped_by` and build/attacks.json.
+"""What the attacks came to, kept for capwrap-attacks(7): `@pytest.mark.stopped_by` and build/attacks.json.
 
-Every test that attacks says what stops it, first what the attack meets first:
+Every test that attacks says what stops it, first what the attack meets first, and `inside="container"` where it brings
+the container itself; a test that attacks nothing is marked `no_attack`:
 
     @pytest.mark.stopped_by("rewriter", "Landlock")
     def test_a_program_outside_the_grants_does_not_run(arena: Arena) -> None:
 
-What came of it in a run of the tests goes to build/attacks.json, where a later run of the same test replaces it.
+What came of it in a run of the tests goes to build/attacks.json, where a later run of the same test replaces it, and
+from there, by tests/attacks.py, into the manual.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from __future__ import annotations
 import json
 from collections.abc import Generator
 from pathlib import Path
+from typing import TypedDict
 
 import pytest
 
@@ -31,13 +34,22 @@ MECHANISMS = {
     "EXITKILL": "the kernel kills what a tracer traced when the tracer ends (PTRACE_O_EXITKILL)",
 }
 
-_RESULTS = pytest.StashKey[dict[str, dict[str, object]]]()
+
+class Run(TypedDict):
+    """One case, run: pytest's outcome, and why the attack was not shown to work natively, if it was not."""
+
+    outcome: str
+    unshown: list[str]
+
+
+_RESULTS = pytest.StashKey[dict[str, Run]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
     if _RESULTS not in config.stash:
         config.stash[_RESULTS] = {}
         config.addinivalue_line("markers", f"stopped_by(*mechanisms): what stops the attack: {', '.join(MECHANISMS)}")
+        config.addinivalue_line("markers", "no_attack: a test among the attacks that is none")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -47,9 +59,9 @@ def pytest_runtest_makereport(
     report = yield
     mark = item.get_closest_marker("stopped_by")
     if mark is not None and (call.when == "call" or report.outcome != "passed"):
-        item.config.stash[_RESULTS][item.nodeid] = {"outcome": report.outcome, "unshown": []}
+        item.config.stash[_RESULTS][item.nodeid] = Run(outcome=report.outcome, unshown=[])
     elif mark is not None and call.when == "teardown":
-        why = [value for name, value in item.user_properties if name == "unshown"]
+        why = [str(value) for name, value in item.user_properties if name == "unshown"]
         item.config.stash[_RESULTS][item.nodeid]["unshown"] = why
     return report
 

@@ -25,6 +25,7 @@ def mounted(place: Path, command: list[str]) -> list[str]:
     return ["unshare", *unprivileged, *spaces, "sh", "-c", SCRIPT, "mounted", str(place), *command]
 
 
+@pytest.mark.stopped_by("rewriter")
 @pytest.mark.parametrize("name", NAMES)
 def test_procfs_beneath_a_grant_is_no_part_of_it_whatever_its_name(tmp_path: Path, name: str) -> None:
     # mountinfo writes some characters as octal numbers

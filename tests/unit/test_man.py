@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import sys
 from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
@@ -24,6 +25,7 @@ PAGES = sorted(MAN.glob("*.[1-9]"))
 EXPECTED = {
     "capwrap.1",
     "capwrap.7",
+    "capwrap-attacks.7",  # tests/attacks.py makes it
     "capwrap-events.5",
     "capwrap-exec.1",
     "capwrap-policy.5",
@@ -161,3 +163,10 @@ def test_the_events_page_has_every_kind_and_every_field() -> None:
     assert {field for field in fields if not field.endswith("_b64")} <= documented
     extra = {"type", "landlock.abi", "landlock.coarse", "seccomp", "no_new_privs", "path_b64", "argv_b64", "."}
     assert documented <= fields | extra
+
+
+def test_the_page_of_attacks_has_every_attack_and_all_of_them_were_held() -> None:
+    checked = subprocess.run(
+        [sys.executable, MAN.parent / "tests/attacks.py", "--check"], capture_output=True, text=True, check=False
+    )
+    assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
