@@ -142,6 +142,8 @@ void cw_rw_access(struct cw_ctx *c)
 
 	if ((mode & ~UINT64_C(7)) || (flags & ~(uint64_t)(K_AT_EACCESS | K_AT_SYMLINK_NOFOLLOW | K_AT_EMPTY_PATH)))
 		return cw_fail(c, EINVAL);
+	if (!(flags & K_AT_EACCESS))
+		c->ops->call(c, CW_SERVICE_REAL, NULL);
 	if (!look(c, dirfd, path, flags & K_AT_SYMLINK_NOFOLLOW, flags & K_AT_EMPTY_PATH, CW_RIGHT_FSTAT))
 		return;
 	/* what the grant does not permit is as if the mode bits did not; programs ask so before they try */
@@ -168,7 +170,6 @@ void cw_rw_access(struct cw_ctx *c)
 		return cw_fail(c, EACCES);
 	cw_perform(c, CW_OP_ACCESS);
 	c->plan.arg[0] = mode;
-	c->plan.arg[1] = flags & K_AT_EACCESS;
 }
 
 void cw_rw_readlink(struct cw_ctx *c)

@@ -103,7 +103,7 @@ enum cw_op {
 	CW_OP_STAT,         /* fd -> struct stat at `to` */
 	CW_OP_STATX,        /* fd -> struct statx at `to`, arg[0] flags, arg[1] mask */
 	CW_OP_READLINK,     /* fd -> text at `to`, arg[0] size */
-	CW_OP_ACCESS,       /* fd, arg[0] mode, arg[1] AT_EACCESS or 0 */
+	CW_OP_ACCESS,       /* fd, arg[0] mode */
 	CW_OP_STATFS,       /* fd -> struct statfs at `to` */
 	CW_OP_UNLINK,       /* parent/name, arg[0] flags */
 	CW_OP_MKDIR,        /* parent/name, arg[0] mode */
@@ -212,6 +212,7 @@ enum cw_fact {
 /* Host services: arg in, result >= 0 or -errno. */
 enum cw_service {
 	CW_SERVICE_CREDS,    /* the calling process changes its credentials */
+	CW_SERVICE_REAL,     /* from here on this call is decided and made as its real user and group */
 	CW_SERVICE_FILTER,   /* it installs a seccomp filter of its own */
 	CW_SERVICE_RLIMIT,   /* pid, resource, set?; ctx->scratch64: {soft, hard} to set or as the target sees them */
 	CW_SERVICE_DUMPABLE, /* set?, value: answered from a book, since the engine must be able to read the target */

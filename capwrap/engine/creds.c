@@ -17,7 +17,7 @@
 
 struct cw_creds {
 	unsigned uid, gid, fsuid, fsgid, umask;
-	uint64_t caps;
+	uint64_t caps, permitted;
 	size_t n_groups;
 	gid_t groups[MAX_GROUPS];
 };
@@ -37,19 +37,21 @@ static bool read_creds(int tid, struct cw_creds *out)
 		return false;
 	text[n] = 0;
 	const char *u = strstr(text, "\nUid:"), *g = strstr(text, "\nGid:"), *gr = strstr(text, "\nGroups:"),
-		   *c = strstr(text, "\nCapEff:"), *m = strstr(text, "\nUmask:");
-	unsigned long long caps;
+		   *c = strstr(text, "\nCapEff:"), *m = strstr(text, "\nUmask:"), *all = strstr(text, "\nCapPrm:");
+	unsigned long long caps, permitted;
 
-	if (!u || !g || !gr || !c || !m || sscanf(u, "\nUid: %u %u %u %u", ids, ids + 1, ids + 2, ids + 3) != 4)
+	if (!u || !g || !gr || !c || !m || !all || sscanf(u, "\nUid: %u %u %u %u", ids, ids + 1, ids + 2, ids + 3) != 4)
 		return false;
 	out->uid = ids[0];
 	out->fsuid = ids[3];
 	if (sscanf(g, "\nGid: %u %u %u %u", ids, ids + 1, ids + 2, ids + 3) != 4 ||
-	    sscanf(c, "\nCapEff: %llx", &caps) != 1 || sscanf(m, "\nUmask: %o", &out->umask) != 1)
+	    sscanf(c, "\nCapEff: %llx", &caps) != 1 || sscanf(all, "\nCapPrm: %llx", &permitted) != 1 ||
+	    sscanf(m, "\nUmask: %o", &out->umask) != 1)
 		return false;
 	out->gid = ids[0];
 	out->fsgid = ids[3];
 	out->caps = caps;
+	out->permitted = permitted;
 	out->n_groups = 0;
 	for (const char *s = gr + 8; *s && *s != '\n' && out->n_groups < MAX_GROUPS;) {
 		char *end;
@@ -83,8 +85,8 @@ static void effective(uint64_t caps)
 static bool same(const struct cw_creds *a, const struct cw_creds *b)
 {
 	return a->uid == b->uid && a->gid == b->gid && a->fsuid == b->fsuid && a->fsgid == b->fsgid &&
-	       a->caps == b->caps && a->n_groups == b->n_groups && a->n_groups < MAX_GROUPS &&
-	       !memcmp(a->groups, b->groups, a->n_groups * sizeof(a->groups[0]));
+	       a->caps == b->caps && a->permitted == b->permitted && a->n_groups == b->n_groups &&
+	       a->n_groups < MAX_GROUPS && !memcmp(a->groups, b->groups, a->n_groups * sizeof(a->groups[0]));
 }
 
 void cw_creds_forget(struct cw_task *t)
@@ -159,12 +161,12 @@ static void adopt_umask(struct cw_engine *e, struct cw_task *t)
 	e->umask_set = true;
 }
 
+/* It is being killed, or we are out of memory: nobody's rights at all. */
+static const struct cw_creds nobody = {.uid = 65534, .gid = 65534, .fsuid = 65534, .fsgid = 65534};
+
 /* What the supervisor needs of root for itself, and what the target has: everything else would be more than the target. */
 void cw_adopt(struct cw_engine *e, struct cw_task *t, bool umask_needed)
 {
-	/* it is being killed, or we are out of memory: nobody's rights at all */
-	static const struct cw_creds nobody = {.uid = 65534, .gid = 65534, .fsuid = 65534, .fsgid = 65534};
-
 	if (e->privileged && t->proc && t->proc->creds && !e->creds_adopted) {
 		const struct cw_creds *c = &nobody;
 
@@ -177,13 +179,24 @@ void cw_adopt(struct cw_engine *e, struct cw_task *t, bool umask_needed)
 		adopt_umask(e, t);
 }
 
-void cw_adopt_end(struct cw_engine *e)
+/* access(2) asks for the real user and group: access_override_creds in fs/open.c. */
+void cw_adopt_real(struct cw_engine *e, struct cw_task *t)
 {
-	if (e->shared_fs && e->umask_set)
-		umask(e->umask_was);
-	e->umask_set = false;
+	const struct cw_creds *c = &nobody;
+
 	if (!e->creds_adopted)
 		return;
+	if (!creds_of(e, t, &c) || !c)
+		c = &nobody;
+	effective(FILE_CAPS | OWN_CAPS);
+	setfsgid(c->gid);
+	setfsuid(c->uid);
+	effective((c->uid ? 0 : c->permitted & FILE_CAPS) | OWN_CAPS);
+	e->creds_real = true;
+}
+
+static void give_back(struct cw_engine *e)
+{
 	effective(FILE_CAPS | OWN_CAPS);
 	syscall(SYS_setresuid, e->uid, -1, -1);
 	syscall(SYS_setresgid, e->gid, -1, -1);
@@ -192,5 +205,32 @@ void cw_adopt_end(struct cw_engine *e)
 	effective(FILE_CAPS | OWN_CAPS);
 	/* root's own supplementary groups give it nothing that DAC_OVERRIDE does not */
 	syscall(SYS_setgroups, 0, NULL);
-	e->creds_adopted = false;
+	e->creds_adopted = e->creds_real = false;
+}
+
+/* For what is our own business in the middle of a call. */
+struct cw_adopted cw_as_ourselves(struct cw_engine *e)
+{
+	struct cw_adopted was = {e->creds_adopted, e->creds_real};
+
+	if (was.any)
+		give_back(e);
+	return was;
+}
+
+void cw_as_target(struct cw_engine *e, struct cw_adopted was)
+{
+	if (was.any)
+		cw_adopt(e, e->current, false);
+	if (was.real)
+		cw_adopt_real(e, e->current);
+}
+
+void cw_adopt_end(struct cw_engine *e)
+{
+	if (e->shared_fs && e->umask_set)
+		umask(e->umask_was);
+	e->umask_set = false;
+	if (e->creds_adopted)
+		give_back(e);
 }

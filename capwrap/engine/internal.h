@@ -196,7 +196,7 @@ struct cw_engine {
 	bool privileged;
 	struct cw_creds *creds_first; /* what COMMAND began with; NULL: not known, or nobody changed any */
 	bool creds_ever;              /* some process of the target changed its credentials */
-	bool creds_adopted;
+	bool creds_adopted, creds_real;
 	unsigned uid, gid; /* our real ids, while the target's are adopted */
 	bool shared_fs;    /* unshare(CLONE_FS) was denied: umask and current directory are the whole process's */
 	bool umask_set;
@@ -270,6 +270,7 @@ void cw_scratch_sweep(const struct cw_run *run); /* removes what runs that were 
 void cw_scratch_remove(struct cw_engine *e);
 int cw_scratch_private(struct cw_engine *e, uint32_t node);
 int cw_view_for(struct cw_engine *e, const char *path);              /* index of the view of a virtual path */
+int cw_view_open(struct cw_engine *e, int view);                     /* for reading, with our own credentials */
 int cw_view_fill(struct cw_engine *e, int view, struct cw_place *p); /* 0 or -errno; entries as of now */
 int cw_made_file(struct cw_engine *e, const char *text, size_t len); /* readable fd */
 
@@ -283,6 +284,7 @@ int cw_proc_fd_text(struct cw_engine *e, int tid, int fd, char *dst, size_t size
 /* peers.c: what one process of the target may do to another */
 bool cw_may_look_into(struct cw_engine *e, int pid);
 bool cw_may_limit(struct cw_engine *e, const struct cw_proc *other);
+bool cw_limit_of(int tid, int resource, uint64_t *soft);
 
 /* terminals.c: the pseudo-terminals of the target */
 void cw_terminal_add(struct cw_engine *e, int number, const struct stat *is); /* is: what it must be, or NULL */
@@ -299,7 +301,13 @@ int64_t cw_perform_plan(struct cw_engine *e, struct cw_task *t, struct cw_delive
 void cw_creds_change(struct cw_engine *e, struct cw_task *t);
 void cw_creds_forget(struct cw_task *t);
 void cw_adopt(struct cw_engine *e, struct cw_task *t, bool umask_needed);
+void cw_adopt_real(struct cw_engine *e, struct cw_task *t);
 void cw_adopt_end(struct cw_engine *e);
+struct cw_adopted {
+	bool any, real;
+};
+struct cw_adopted cw_as_ourselves(struct cw_engine *e);
+void cw_as_target(struct cw_engine *e, struct cw_adopted was);
 
 /* landlock.c */
 int cw_landlock_make(struct cw_engine *e);

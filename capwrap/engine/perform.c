@@ -352,7 +352,7 @@ static int64_t op_list(struct cw_engine *e, struct cw_place *p, struct cw_plan *
 		if (v < 0)
 			return v;
 		if (flags & O_PATH) {
-			fd = reopen(e->views[v].fd, S_IFDIR);
+			fd = cw_view_open(e, v);
 		} else {
 			int err = cw_view_fill(e, v, p);
 
@@ -390,7 +390,7 @@ static int install(struct cw_engine *e, struct cw_place *p, struct cw_delivery *
 
 		if (v < 0)
 			return v;
-		fd = reopen(e->views[v].fd, S_IFDIR);
+		fd = cw_view_open(e, v);
 	}
 	if (fd < 0)
 		return fd;
@@ -686,13 +686,15 @@ static int64_t op_loopback(struct cw_engine *e, struct cw_task *t, struct cw_pla
 /* Within the target's own limit, not ours: inode_newsize_ok in fs/attr.c. */
 static int64_t op_truncate(struct cw_task *t, struct cw_place *p, uint64_t size)
 {
-	struct rlimit limit;
+	uint64_t limit;
 	struct stat st;
 	char path[48];
 
-	if (prlimit(t->tid, RLIMIT_FSIZE, NULL, &limit) || fstat(p->fd, &st))
+	if (!cw_limit_of(t->tid, RLIMIT_FSIZE, &limit))
+		return -ESRCH;
+	if (fstat(p->fd, &st))
 		return -errno;
-	if (size > limit.rlim_cur && size > (uint64_t)st.st_size) {
+	if (size > limit && size > (uint64_t)st.st_size) {
 		(void)syscall(SYS_tgkill, t->proc->pid, t->tid, SIGXFSZ);
 		return -EFBIG;
 	}

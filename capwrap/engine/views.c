@@ -14,15 +14,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* The view of a virtual path: made once, so that stat and open agree on what it is. */
-int cw_view_for(struct cw_engine *e, const char *path)
+static int make_view(struct cw_engine *e, const char *path)
 {
 	char name[32];
 	struct stat st;
 
-	for (int i = 0; i < e->n_views; i++)
-		if (!strcmp(e->views[i].path, path))
-			return i;
 	if (e->n_views % 64 == 0) {
 		struct cw_view *more = realloc(e->views, (size_t)(e->n_views + 64) * sizeof(*more));
 
@@ -42,6 +38,32 @@ int cw_view_for(struct cw_engine *e, const char *path)
 	v->dev = st.st_dev;
 	v->ino = st.st_ino;
 	return e->n_views++;
+}
+
+/* The view of a virtual path: made once, so that stat and open agree on what it is. */
+int cw_view_for(struct cw_engine *e, const char *path)
+{
+	for (int i = 0; i < e->n_views; i++)
+		if (!strcmp(e->views[i].path, path))
+			return i;
+	struct cw_adopted adopted = cw_as_ourselves(e);
+	int made = make_view(e, path);
+
+	cw_as_target(e, adopted);
+	return made;
+}
+
+int cw_view_open(struct cw_engine *e, int view)
+{
+	char path[48];
+	struct cw_adopted adopted = cw_as_ourselves(e);
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", e->views[view].fd);
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_NONBLOCK | O_CLOEXEC);
+	int ret = fd < 0 ? -errno : fd;
+
+	cw_as_target(e, adopted);
+	return ret;
 }
 
 /* The names that a view is to show. */
@@ -251,6 +273,8 @@ int cw_view_fill(struct cw_engine *e, int view, struct cw_place *p)
 	char path[48];
 	int err = want_all(e, p, &f), fd = -1;
 
+	struct cw_adopted adopted = cw_as_ourselves(e);
+
 	if (!err) {
 		/* the mode that it was given last may not let us in */
 		snprintf(path, sizeof(path), "/proc/self/fd/%d", e->views[view].fd);
@@ -267,6 +291,7 @@ int cw_view_fill(struct cw_engine *e, int view, struct cw_place *p)
 		(void)fchmod(fd, 0755);
 	if (fd >= 0)
 		close(fd);
+	cw_as_target(e, adopted);
 	for (size_t i = 0; i < f.count; i++)
 		free(f.list[i].name);
 	free(f.list);

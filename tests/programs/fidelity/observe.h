@@ -89,7 +89,8 @@ static UNUSED long prepared(const char *what, int line, long ret)
 
 static UNUSED void write_file(const char *path, const char *text, mode_t mode)
 {
-	int fd = (int)MUST(open(path, O_CREAT | O_WRONLY | O_TRUNC, 0600));
+	(void)unlink(path);
+	int fd = (int)MUST(open(path, O_CREAT | O_EXCL | O_WRONLY, 0600));
 
 	MUST(write(fd, text, strlen(text)));
 	MUST(fchmod(fd, mode));
