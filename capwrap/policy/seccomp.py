@@ -111,6 +111,7 @@ _FIOASYNC = 0x5452
 _FS_IOC_SETFLAGS, _FS_IOC_FSSETXATTR = 0x40086602, 0x401C5820
 #: What a terminal, a pipe or a socket answers about itself, and its owner may change.
 _IOCTL_PASS = (
+    0x2,  # FIGETBSZ: the block size, as stat tells it
     *range(0x5401, 0x5412),  # TCGETS .. TIOCOUTQ
     *range(0x5413, 0x541C),  # TIOCGWINSZ TIOCSWINSZ, modem lines, FIONREAD; 0x5412 is TIOCSTI, 0x541C TIOCLINUX
     *(0x5420, 0x5421, 0x5422, 0x5424, 0x5425),  # TIOCPKT FIONBIO TIOCNOTTY TIOCGETD TCSBRKP

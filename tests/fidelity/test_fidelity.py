@@ -12,7 +12,10 @@ PROGRAMS = [
     Program("paths", tree=True, lines=15000),
     Program("openflags", tree=True, lines=10000),
     Program("dirfds", tree=True, lines=35000),
+    Program("attributes", lines=1400),
     Program("permissions", lines=800),
+    Program("times", lines=140),
+    Program("places", lines=130),
 ]
 
 RUNS = [pytest.param(program, form, id=f"{program}-{form}") for program in PROGRAMS for form in program.forms]
