@@ -36,7 +36,7 @@ void cw_place_drop(struct cw_ctx *c, struct cw_place *p)
 	drop_fd(c, &p->fd);
 }
 
-static void place_start(struct cw_place *p)
+void cw_place_start(struct cw_place *p)
 {
 	p->kind = CW_PLACE_VIRTUAL;
 	p->node = 0;
@@ -181,7 +181,7 @@ static int follow(struct cw_ctx *c, struct cw_place *p, const char *link, size_t
 			return err;
 	}
 	cw_place_drop(c, p);
-	place_start(p);
+	cw_place_start(p);
 	return 0;
 }
 
@@ -378,7 +378,7 @@ static int walk(struct cw_ctx *c, struct cw_place *p, unsigned flags)
 			if (last) /* it stays a path that ends in a dot */
 				cw_copy(c->text + n, ".", 2);
 			cw_place_drop(c, p);
-			place_start(p);
+			cw_place_start(p);
 			s = c->text;
 			if (c->image->nodes[0].kind == CW_NODE_DIR) {
 				int err = enter_grant(c, p, 0);
@@ -416,7 +416,7 @@ static int walk(struct cw_ctx *c, struct cw_place *p, unsigned flags)
 				if (++c->followed > CW_LINKS_MAX)
 					return -ELOOP;
 				cw_place_drop(c, p);
-				place_start(p);
+				cw_place_start(p);
 				p->slash = slash;
 				goto again;
 			}
@@ -513,7 +513,7 @@ int cw_walk(struct cw_ctx *c, struct cw_place *p, const char *base, const char *
 {
 	int err = cw_join(c->text, sizeof(c->text), base, path);
 
-	place_start(p);
+	cw_place_start(p);
 	if (err < 0)
 		return err;
 	if (c->image->nodes[0].kind == CW_NODE_DIR) {
@@ -529,131 +529,4 @@ int cw_walk(struct cw_ctx *c, struct cw_place *p, const char *base, const char *
 	if (p->kind == CW_PLACE_HOST && p->fd < 0 && !(flags & CW_WALK_CREATE))
 		return -ENOENT;
 	return 0;
-}
-
-/* c->base = the directory above one that is held open and was removed: the kernel keeps it as its parent. */
-static int above_removed(struct cw_ctx *c, int dirfd)
-{
-	int held = c->ops->hold_fd(c, dirfd);
-
-	if (held < 0)
-		return held;
-	int up = c->ops->open(c, held, "..", K_O_PATH | K_O_DIRECTORY, 0);
-
-	c->ops->close(c, held);
-	if (up < 0)
-		return up;
-	int len = c->ops->held_path(c, up, c->base, sizeof(c->base));
-
-	c->ops->close(c, up);
-	return len;
-}
-
-int cw_locate(struct cw_ctx *c, int which, int dirfd, struct tptr path, unsigned flags, bool empty)
-{
-	struct cw_place *p = &c->place[which];
-	char *own = which ? c->path2 : c->path;
-	char *whole = which ? c->whole2 : c->whole;
-
-	place_start(p);
-	int len = c->ops->read_string(c, own, CW_PATH_MAX, path);
-
-	if (len < 0)
-		return len;
-	if (!len && !empty)
-		return -ENOENT;
-	if (!len && dirfd != K_AT_FDCWD)
-		return cw_locate_fd(c, which, dirfd, 0);
-	c->base[0] = '/';
-	c->base[1] = 0;
-	if (own[0] != '/') {
-		int err = c->ops->dir_path(c, dirfd, c->base, sizeof(c->base));
-
-		if (err == -ENOENT) {
-			/* the directory itself can be opened and asked about even when it was removed: "." */
-			const char *s = own;
-
-			while (*s == '/' || (*s == '.' && s[1] != '.'))
-				s++;
-			if (!*s) {
-				int held = cw_locate_fd(c, which, dirfd, 0);
-
-				if (held || p->rights)
-					return held;
-				cw_place_drop(c, p); /* it lies outside: no starting point, not even for itself */
-			} else if (s[0] == '.' && s[1] == '.' && (s[2] == '/' || !s[2]) && c->ops->removed(c, dirfd)) {
-				/* the way up from a directory that was removed leads to where it was */
-				err = above_removed(c, dirfd);
-				if (err > 0 && cw_join(whole, CW_TEXT_MAX, c->base, own) < 0)
-					return -ENAMETOOLONG;
-				if (err > 0)
-					return cw_walk(c, p, c->base, s[2] && s[3] ? s + 3 : ".", flags);
-			}
-		}
-		if (err < 0) {
-			cw_copy(whole, own, (size_t)len + 1);
-			if (err == -ENOENT)
-				c->rec.kind = CW_KIND_DESCRIPTOR;
-			return err;
-		}
-	}
-	int err = cw_join(whole, CW_TEXT_MAX, c->base, own);
-
-	if (err < 0)
-		return err;
-	return cw_walk(c, p, c->base, own, flags);
-}
-
-int cw_locate_fd(struct cw_ctx *c, int which, int fd, uint64_t needs)
-{
-	struct cw_place *p = &c->place[which];
-	char *whole = which ? c->whole2 : c->whole;
-	int held = c->ops->hold_fd(c, fd);
-
-	place_start(p);
-	if (held < 0)
-		return held;
-	int len = c->ops->held_path(c, held, whole, CW_PATH_MAX);
-
-	if (len > 0) {
-		int err = cw_walk(c, p, "/", whole, CW_WALK_NOFOLLOW | CW_WALK_CREATE);
-
-		if (err) {
-			c->ops->close(c, held);
-			return err;
-		}
-	} else if (len < 0) {
-		/* it lies in no grant (or has no name): what the fd itself can do is all that there is */
-		whole[0] = 0;
-		p->kind = CW_PLACE_HOST;
-		p->rights = len == -ENODATA ? ~UINT64_C(0) : 0;
-	}
-	cw_place_drop(c, p);
-	p->fd = held;
-	p->kind = CW_PLACE_HOST;
-	p->root = false;
-	p->by_fd = true;
-	int err = c->ops->stat(c, held, &p->mode, &p->dev, &p->ino);
-
-	if (err)
-		return err;
-	return needs ? cw_need(c, which, needs) : 0;
-}
-
-int cw_need(struct cw_ctx *c, int which, uint64_t rights)
-{
-	struct cw_place *p = &c->place[which];
-
-	c->rec.needs |= rights;
-	if (which)
-		c->rec.grant2 = p->grant;
-	else
-		c->rec.grant = p->grant;
-	if ((p->rights & rights) == rights)
-		return 0;
-	if (p->kind == CW_PLACE_VIRTUAL && !(rights & ~(CW_RIGHT_LOOKUP | CW_RIGHT_FSTAT | CW_RIGHT_READ |
-	                                                CW_RIGHT_FCHDIR | CW_RIGHT_FSTATFS | CW_RIGHT_SEEK)))
-		return 0;
-	c->rec.kind = CW_KIND_RIGHT_MISSING;
-	return -EACCES;
 }

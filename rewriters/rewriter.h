@@ -281,6 +281,7 @@ enum cw_walk_flags {
 };
 int cw_walk(struct cw_ctx *c, struct cw_place *p, const char *base, const char *path, unsigned flags);
 void cw_place_drop(struct cw_ctx *c, struct cw_place *p);
+void cw_place_start(struct cw_place *p);
 /* base directory and path argument -> place; reads both from the target. AT_EMPTY_PATH where `empty` is true. */
 int cw_locate(struct cw_ctx *c, int which, int dirfd, struct tptr path, unsigned flags, bool empty);
 int cw_need(struct cw_ctx *c, int which, uint64_t rights); /* 0, or refuses with EACCES */

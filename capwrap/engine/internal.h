@@ -281,6 +281,9 @@ int cw_proc_list(struct cw_engine *e, struct cw_place *p, int (*add)(void *ctx, 
                  void *ctx);
 int cw_proc_fd_text(struct cw_engine *e, int tid, int fd, char *dst, size_t size);
 
+/* mounts.c */
+int cw_mounts_made(struct cw_engine *e, const char *name);
+
 /* peers.c: what one process of the target may do to another */
 bool cw_may_look_into(struct cw_engine *e, int pid);
 bool cw_may_limit(struct cw_engine *e, const struct cw_proc *other);
@@ -296,6 +299,14 @@ extern const struct cw_ops cw_host_ops;
 
 /* perform.c */
 int64_t cw_perform_plan(struct cw_engine *e, struct cw_task *t, struct cw_delivery *d, uint64_t then[7]);
+int cw_fd_path(int fd, char path[48]);
+int cw_dup_fd(int fd);
+
+/* sockets.c */
+int64_t cw_op_listen(struct cw_task *t, struct cw_plan *plan, const struct cw_engine *e);
+int64_t cw_op_connect(struct cw_task *t, struct cw_place *p, struct cw_plan *plan, struct cw_delivery *d);
+int64_t cw_op_bind(struct cw_engine *e, struct cw_task *t, struct cw_place *p, struct cw_plan *plan);
+int64_t cw_op_loopback(struct cw_engine *e, struct cw_task *t, struct cw_plan *plan, struct cw_delivery *d);
 
 /* creds.c */
 void cw_creds_change(struct cw_engine *e, struct cw_task *t);

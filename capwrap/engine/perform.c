@@ -10,13 +10,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <netinet/in.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
-#include <sys/un.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -25,7 +22,7 @@
 #endif
 #define XATTR_MAX 65536
 
-static int fd_path(int fd, char path[48])
+int cw_fd_path(int fd, char path[48])
 {
 	return snprintf(path, 48, "/proc/self/fd/%d", fd);
 }
@@ -59,7 +56,7 @@ static bool shows_otherwise(struct cw_engine *e, const struct cw_place *p)
 	return false;
 }
 
-static int dup_fd(int fd)
+int cw_dup_fd(int fd)
 {
 	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
 
@@ -82,7 +79,7 @@ static int reopen(int fd, uint32_t mode)
 		if (!S_ISCHR(mode) || fstat(fd, &st) || st.st_rdev >> 8 != 1)
 			return -EACCES;
 	}
-	fd_path(fd, path);
+	cw_fd_path(fd, path);
 	opened = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
 	return opened < 0 ? -errno : opened;
 }
@@ -200,7 +197,7 @@ static int open_tty(struct cw_engine *e, struct cw_task *t, int flags)
 
 	if (held < 0)
 		return -ENXIO;
-	fd_path(held, path);
+	cw_fd_path(held, path);
 	int fd = open(path, flags | O_CLOEXEC | O_NOCTTY);
 
 	return fd < 0 ? -errno : fd;
@@ -222,7 +219,7 @@ static int open_by_name(const struct cw_place *p, uint64_t flags)
 		/* emptied when it is known to be the one */
 		char path[48];
 
-		fd_path(fd, path);
+		cw_fd_path(fd, path);
 		int emptied = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
 
 		err = emptied < 0 ? -errno : 0;
@@ -248,14 +245,14 @@ static int open_existing(struct cw_engine *e, struct cw_task *t, struct cw_place
 		return -ELOOP;
 	if (type == S_IFSOCK)
 		return -ENXIO;
-	fd_path(p->fd, path);
+	cw_fd_path(p->fd, path);
 	if (type == S_IFIFO && !(flags & O_NONBLOCK) && (flags & O_ACCMODE) != O_RDWR) {
 		/* may wait for the other end: a worker waits, as the supervisor, so what the target may is asked here */
 		int mode = (flags & O_ACCMODE) == O_RDONLY ? R_OK : W_OK;
 
 		if (syscall(SYS_faccessat2, p->fd, "", mode, AT_EACCESS | AT_EMPTY_PATH))
 			return -errno;
-		int copy = dup_fd(p->fd);
+		int copy = cw_dup_fd(p->fd);
 
 		if (copy < 0)
 			return copy;
@@ -334,7 +331,7 @@ static int open_self(int dir, uint64_t flags)
 		/* "." needs search permission, the directory by its name does not; only O_NOFOLLOW is lost that way */
 		char path[48];
 
-		fd_path(dir, path);
+		cw_fd_path(dir, path);
 		fd = open(path, (int)how.flags & ~O_NOFOLLOW);
 	}
 	return fd < 0 ? -errno : fd;
@@ -414,7 +411,7 @@ static int64_t op_xattr(struct cw_engine *e, struct cw_task *t, struct cw_place 
 	uint8_t *value = NULL;
 	int64_t ret;
 
-	fd_path(p->fd, path);
+	cw_fd_path(p->fd, path);
 	if (plan->op == CW_OP_XATTR_REMOVE)
 		return removexattr(path, plan->bytes) ? -errno : 0;
 	if (plan->op == CW_OP_XATTR_SET && size > XATTR_MAX)
@@ -444,245 +441,6 @@ static int64_t op_xattr(struct cw_engine *e, struct cw_task *t, struct cw_place 
 	return ret;
 }
 
-/* --- sockets --- */
-
-static int get_socket(struct cw_task *t, int fd)
-{
-	int s = (int)syscall(SYS_pidfd_getfd, t->proc->pidfd, fd, 0);
-
-	return s < 0 ? -errno : s;
-}
-
-/* An inet socket that was not bound (bind is decided) would be bound to every address by listen. */
-static bool unbound(int s, int domain)
-{
-	union {
-		struct sockaddr any;
-		struct sockaddr_in in;
-		struct sockaddr_in6 in6;
-	} bound = {.in6 = {0}};
-	socklen_t len = sizeof(bound);
-
-	if (domain == AF_UNIX)
-		return false;
-	if (getsockname(s, &bound.any, &len))
-		return true;
-	return bound.any.sa_family == AF_INET ? !bound.in.sin_port : !bound.in6.sin6_port;
-}
-
-static int64_t op_listen(struct cw_task *t, struct cw_plan *plan, const struct cw_engine *e)
-{
-	int domain, s = get_socket(t, (int)plan->arg[0]);
-	socklen_t len = sizeof(domain);
-	int64_t ret;
-
-	if (s < 0)
-		return s == -EPERM ? -EOPNOTSUPP : s;
-	if (getsockopt(s, SOL_SOCKET, SO_DOMAIN, &domain, &len)) {
-		ret = -errno;
-		close(s);
-		return ret;
-	}
-	if (e->im.h->net != CW_NET_HOST && unbound(s, domain))
-		ret = -EADDRNOTAVAIL;
-	else
-		ret = listen(s, (int)plan->arg[1]) ? -errno : 0;
-	close(s);
-	return ret;
-}
-
-/* A reference of our own to the target's socket with this inode, or -1 where it has none. */
-static int held_by_target(struct cw_engine *e, unsigned long inode)
-{
-	char path[64], text[64], want[64];
-	const struct dirent *entry;
-	int found = -1;
-
-	snprintf(want, sizeof(want), "socket:[%lu]", inode);
-	for (int b = 0; b < CW_HASH; b++)
-		for (struct cw_proc *q = e->procs[b]; q; q = q->next) {
-			snprintf(path, sizeof(path), "/proc/%d/fd", q->pid);
-			DIR *d = opendir(path);
-
-			while (d && found < 0 && (entry = readdir(d))) {
-				ssize_t n = readlinkat(dirfd(d), entry->d_name, text, sizeof(text) - 1);
-				struct stat st;
-
-				if (n <= 0 || (text[n] = 0, strcmp(text, want) != 0))
-					continue;
-				found = (int)syscall(SYS_pidfd_getfd, q->pidfd, atoi(entry->d_name), 0);
-				if (found >= 0 && (fstat(found, &st) || st.st_ino != inode)) {
-					close(found);
-					found = -1;
-				}
-			}
-			if (d)
-				closedir(d);
-			if (found >= 0)
-				return found;
-		}
-	return -1;
-}
-
-/* Does a local address of /proc/net/tcp* (hexadecimal, words in host order) fit a destination, exactly or as a wildcard? */
-static bool fits(const char *local, const uint8_t *sockaddr)
-{
-	uint32_t words[4] = {0, 0, 0, 0}, want[4] = {0, 0, 0, 0};
-	size_t n = strlen(local) / 8;
-	bool four = sockaddr[0] == AF_INET;
-
-	if (n != 1 && n != 4)
-		return false;
-	for (size_t i = 0; i < n; i++)
-		if (sscanf(local + 8 * i, "%8x", &words[i]) != 1)
-			return false;
-	if (four)
-		memcpy(&want[n == 1 ? 0 : 3], sockaddr + 4, 4);
-	else
-		memcpy(want, sockaddr + 8, 16);
-	if (!four && n == 1)
-		return false;
-	bool any = true;
-
-	for (size_t i = 0; i < n; i++)
-		any &= !words[i];
-	if (any)
-		return true;
-	if (four && n == 4)
-		want[2] = 0xffff0000; /* ::ffff:0:0/96, in host order */
-	return !memcmp(words, want, n * sizeof(words[0]));
-}
-
-/* Datagrams are sent to whoever has the address then: a socket that the target may send to keeps it until the run ends. */
-static bool keep_bound(struct cw_engine *e, int s)
-{
-	struct stat st;
-
-	if (fstat(s, &st))
-		return false;
-	for (int i = 0; i < e->n_bound; i++)
-		if (e->bound[i].ino == st.st_ino) {
-			close(s);
-			return true;
-		}
-	if (e->n_bound == (int)(sizeof(e->bound) / sizeof(e->bound[0])))
-		return false;
-	e->bound[e->n_bound].ino = st.st_ino;
-	e->bound[e->n_bound++].fd = s;
-	return true;
-}
-
-/* Would a connection to this address reach the target, and only it? Which of several sockets that fit it reaches is seen
- * when it is made, and that is later: every one must be the target's. */
-static bool reaches_target(struct cw_engine *e, const uint8_t *sockaddr, bool stream)
-{
-	static const char *const tables[2][2] = {{"/proc/self/net/udp", "/proc/self/net/udp6"},
-	                                         {"/proc/self/net/tcp", "/proc/self/net/tcp6"}};
-	unsigned port = (unsigned)sockaddr[2] << 8 | sockaddr[3];
-	bool any = false, ours = true;
-	char line[512], local[40];
-
-	for (size_t i = 0; i < 2; i++) {
-		FILE *f = fopen(tables[stream][i], "re");
-		unsigned p, state;
-		unsigned long inode;
-
-		while (f && ours && fgets(line, sizeof(line), f)) {
-			if (sscanf(line, " %*d: %39[0-9A-Fa-f]:%x %*s %x %*s %*s %*s %*s %*s %lu", local, &p, &state,
-			           &inode) != 4 ||
-			    p != port || !inode || (stream && state != 10 /* TCP_LISTEN */) || !fits(local, sockaddr))
-				continue;
-			int held = held_by_target(e, inode);
-
-			any = true;
-			ours = held >= 0;
-			if (held >= 0 && (stream || !(ours = keep_bound(e, held))))
-				close(held);
-		}
-		if (f)
-			fclose(f);
-	}
-	return any && ours;
-}
-
-/* By name, but to the socket that was found and is held: made by a worker on the target's own socket, since it may wait. */
-static int64_t op_connect(struct cw_task *t, struct cw_place *p, struct cw_plan *plan, struct cw_delivery *d)
-{
-	struct sockaddr_un un = {.sun_family = AF_UNIX};
-	int s, held;
-
-	/* unix_find_bsd in net/unix/af_unix.c; asked here, since the worker has the supervisor's credentials */
-	if (syscall(SYS_faccessat2, p->fd, "", W_OK, AT_EACCESS | AT_EMPTY_PATH))
-		return -errno;
-	s = get_socket(t, (int)plan->arg[0]);
-	if (s < 0)
-		return s == -EPERM ? -ECONNREFUSED : s;
-	held = dup_fd(p->fd);
-	if (held < 0) {
-		close(s);
-		return held;
-	}
-	d->work = CW_WORK_CONNECT;
-	d->fd = s;
-	d->held = held;
-	d->len = (uint32_t)(offsetof(struct sockaddr_un, sun_path) + (size_t)fd_path(held, un.sun_path) + 1);
-	memcpy(d->bytes, &un, d->len);
-	return 0;
-}
-
-/*
- * bind of a unix path: by its last name, from the directory that was found and is held, on the target's own socket. A
- * path would be looked up again, and a swapped component would decide where the node is made. So it is this name that
- * getsockname tells.
- */
-static int64_t op_bind(struct cw_engine *e, struct cw_task *t, struct cw_place *p, struct cw_plan *plan)
-{
-	struct sockaddr_un un = {.sun_family = AF_UNIX};
-	size_t len = strlen(p->name);
-	int64_t ret = 0;
-	int s;
-
-	if (e->shared_fs) /* the current directory is the whole process's */
-		return -EACCES;
-	if (len >= sizeof(un.sun_path))
-		return -ENAMETOOLONG;
-	memcpy(un.sun_path, p->name, len + 1);
-	s = get_socket(t, (int)plan->arg[0]);
-	if (s < 0)
-		return s == -EPERM ? -EACCES : s;
-	cw_adopt(e, t, true);
-	if (fchdir(p->parent) ||
-	    bind(s, (struct sockaddr *)&un, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len + 1)))
-		ret = -errno;
-	close(s);
-	(void)!chdir("/");
-	return ret;
-}
-
-static int64_t op_loopback(struct cw_engine *e, struct cw_task *t, struct cw_plan *plan, struct cw_delivery *d)
-{
-	const uint8_t *a = plan->bytes;
-	int type, s = get_socket(t, (int)plan->arg[0]);
-	socklen_t len = sizeof(type);
-
-	if (s < 0)
-		return s == -EPERM ? -ECONNREFUSED : s;
-	if (getsockopt(s, SOL_SOCKET, SO_TYPE, &type, &len)) {
-		close(s);
-		return -ENOTSOCK;
-	}
-	if (!reaches_target(e, a, type == SOCK_STREAM)) {
-		close(s);
-		e->ctx.rec.kind = CW_KIND_NETWORK;
-		return -ECONNREFUSED;
-	}
-	d->work = CW_WORK_CONNECT;
-	d->fd = s;
-	memcpy(d->bytes, a, plan->len);
-	d->len = plan->len;
-	return 0;
-}
-
 /* Within the target's own limit, not ours: inode_newsize_ok in fs/attr.c. */
 static int64_t op_truncate(struct cw_task *t, struct cw_place *p, uint64_t size)
 {
@@ -698,7 +456,7 @@ static int64_t op_truncate(struct cw_task *t, struct cw_place *p, uint64_t size)
 		(void)syscall(SYS_tgkill, t->proc->pid, t->tid, SIGXFSZ);
 		return -EFBIG;
 	}
-	fd_path(p->fd, path);
+	cw_fd_path(p->fd, path);
 	return truncate(path, (off_t)size) ? -errno : 0;
 }
 
@@ -754,7 +512,7 @@ int64_t cw_perform_plan(struct cw_engine *e, struct cw_task *t, struct cw_delive
 	case CW_OP_SYMLINK:
 		return symlinkat(plan->bytes, p->parent, p->name) ? -errno : 0;
 	case CW_OP_LINK:
-		fd_path(p->fd, path);
+		cw_fd_path(p->fd, path);
 		return linkat(AT_FDCWD, path, q->parent, q->name, AT_SYMLINK_FOLLOW) ? -errno : 0;
 	case CW_OP_RENAME:
 		return syscall(SYS_renameat2, p->parent, p->name, q->parent, q->name, (unsigned)plan->arg[0]) ? -errno
@@ -764,7 +522,7 @@ int64_t cw_perform_plan(struct cw_engine *e, struct cw_task *t, struct cw_delive
 			return 0;
 		if (errno != ENOSYS)
 			return -errno;
-		fd_path(p->fd, path); /* before Linux 6.6 */
+		cw_fd_path(p->fd, path); /* before Linux 6.6 */
 		return chmod(path, (mode_t)plan->arg[0]) ? -errno : 0;
 	case CW_OP_CHOWN:
 		return fchownat(p->fd, "", (uid_t)plan->arg[0], (gid_t)plan->arg[1], AT_EMPTY_PATH) ? -errno : 0;
@@ -807,13 +565,13 @@ int64_t cw_perform_plan(struct cw_engine *e, struct cw_task *t, struct cw_delive
 		then[3] = plan->arg[1] & ~UINT64_C(0x02000000); /* the link in /proc is to be followed */
 		return 0;
 	case CW_OP_CONNECT:
-		return op_connect(t, p, plan, d);
+		return cw_op_connect(t, p, plan, d);
 	case CW_OP_BIND:
-		return op_bind(e, t, p, plan);
+		return cw_op_bind(e, t, p, plan);
 	case CW_OP_LISTEN:
-		return op_listen(t, plan, e);
+		return cw_op_listen(t, plan, e);
 	case CW_OP_LOOPBACK:
-		return op_loopback(e, t, plan, d);
+		return cw_op_loopback(e, t, plan, d);
 	}
 	return -ENOSYS;
 }

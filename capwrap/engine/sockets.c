@@ -1,0 +1,254 @@
+/*
+ * Sockets that the supervisor names and joins for the target: on the target's own socket, to an address that was decided on
+ * a copy. Unix sockets by path are bound and connected to on held directories.
+ */
+#include "capwrap/engine/internal.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+static int get_socket(struct cw_task *t, int fd)
+{
+	int s = (int)syscall(SYS_pidfd_getfd, t->proc->pidfd, fd, 0);
+
+	return s < 0 ? -errno : s;
+}
+
+/* An inet socket that was not bound (bind is decided) would be bound to every address by listen. */
+static bool unbound(int s, int domain)
+{
+	union {
+		struct sockaddr any;
+		struct sockaddr_in in;
+		struct sockaddr_in6 in6;
+	} bound = {.in6 = {0}};
+	socklen_t len = sizeof(bound);
+
+	if (domain == AF_UNIX)
+		return false;
+	if (getsockname(s, &bound.any, &len))
+		return true;
+	return bound.any.sa_family == AF_INET ? !bound.in.sin_port : !bound.in6.sin6_port;
+}
+
+int64_t cw_op_listen(struct cw_task *t, struct cw_plan *plan, const struct cw_engine *e)
+{
+	int domain, s = get_socket(t, (int)plan->arg[0]);
+	socklen_t len = sizeof(domain);
+	int64_t ret;
+
+	if (s < 0)
+		return s == -EPERM ? -EOPNOTSUPP : s;
+	if (getsockopt(s, SOL_SOCKET, SO_DOMAIN, &domain, &len)) {
+		ret = -errno;
+		close(s);
+		return ret;
+	}
+	if (e->im.h->net != CW_NET_HOST && unbound(s, domain))
+		ret = -EADDRNOTAVAIL;
+	else
+		ret = listen(s, (int)plan->arg[1]) ? -errno : 0;
+	close(s);
+	return ret;
+}
+
+/* A reference of our own to the target's socket with this inode, or -1 where it has none. */
+static int held_by_target(struct cw_engine *e, unsigned long inode)
+{
+	char path[64], text[64], want[64];
+	const struct dirent *entry;
+	int found = -1;
+
+	snprintf(want, sizeof(want), "socket:[%lu]", inode);
+	for (int b = 0; b < CW_HASH; b++)
+		for (struct cw_proc *q = e->procs[b]; q; q = q->next) {
+			snprintf(path, sizeof(path), "/proc/%d/fd", q->pid);
+			DIR *d = opendir(path);
+
+			while (d && found < 0 && (entry = readdir(d))) {
+				ssize_t n = readlinkat(dirfd(d), entry->d_name, text, sizeof(text) - 1);
+				struct stat st;
+
+				if (n <= 0 || (text[n] = 0, strcmp(text, want) != 0))
+					continue;
+				found = (int)syscall(SYS_pidfd_getfd, q->pidfd, atoi(entry->d_name), 0);
+				if (found >= 0 && (fstat(found, &st) || st.st_ino != inode)) {
+					close(found);
+					found = -1;
+				}
+			}
+			if (d)
+				closedir(d);
+			if (found >= 0)
+				return found;
+		}
+	return -1;
+}
+
+/* Does a local address of /proc/net/tcp* (hexadecimal, words in host order) fit a destination, exactly or as a wildcard? */
+static bool fits(const char *local, const uint8_t *sockaddr)
+{
+	uint32_t words[4] = {0, 0, 0, 0}, want[4] = {0, 0, 0, 0};
+	size_t n = strlen(local) / 8;
+	bool four = sockaddr[0] == AF_INET;
+
+	if (n != 1 && n != 4)
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if (sscanf(local + 8 * i, "%8x", &words[i]) != 1)
+			return false;
+	if (four)
+		memcpy(&want[n == 1 ? 0 : 3], sockaddr + 4, 4);
+	else
+		memcpy(want, sockaddr + 8, 16);
+	if (!four && n == 1)
+		return false;
+	bool any = true;
+
+	for (size_t i = 0; i < n; i++)
+		any &= !words[i];
+	if (any)
+		return true;
+	if (four && n == 4)
+		want[2] = 0xffff0000; /* ::ffff:0:0/96, in host order */
+	return !memcmp(words, want, n * sizeof(words[0]));
+}
+
+/* Datagrams are sent to whoever has the address then: a socket that the target may send to keeps it until the run ends. */
+static bool keep_bound(struct cw_engine *e, int s)
+{
+	struct stat st;
+
+	if (fstat(s, &st))
+		return false;
+	for (int i = 0; i < e->n_bound; i++)
+		if (e->bound[i].ino == st.st_ino) {
+			close(s);
+			return true;
+		}
+	if (e->n_bound == (int)(sizeof(e->bound) / sizeof(e->bound[0])))
+		return false;
+	e->bound[e->n_bound].ino = st.st_ino;
+	e->bound[e->n_bound++].fd = s;
+	return true;
+}
+
+/* Would a connection to this address reach the target, and only it? Which of several sockets that fit it reaches is seen
+ * when it is made, and that is later: every one must be the target's. */
+static bool reaches_target(struct cw_engine *e, const uint8_t *sockaddr, bool stream)
+{
+	static const char *const tables[2][2] = {{"/proc/self/net/udp", "/proc/self/net/udp6"},
+	                                         {"/proc/self/net/tcp", "/proc/self/net/tcp6"}};
+	unsigned port = (unsigned)sockaddr[2] << 8 | sockaddr[3];
+	bool any = false, ours = true;
+	char line[512], local[40];
+
+	for (size_t i = 0; i < 2; i++) {
+		FILE *f = fopen(tables[stream][i], "re");
+		unsigned p, state;
+		unsigned long inode;
+
+		while (f && ours && fgets(line, sizeof(line), f)) {
+			if (sscanf(line, " %*d: %39[0-9A-Fa-f]:%x %*s %x %*s %*s %*s %*s %*s %lu", local, &p, &state,
+			           &inode) != 4 ||
+			    p != port || !inode || (stream && state != 10 /* TCP_LISTEN */) || !fits(local, sockaddr))
+				continue;
+			int held = held_by_target(e, inode);
+
+			any = true;
+			ours = held >= 0;
+			if (held >= 0 && (stream || !(ours = keep_bound(e, held))))
+				close(held);
+		}
+		if (f)
+			fclose(f);
+	}
+	return any && ours;
+}
+
+/* By name, but to the socket that was found and is held: made by a worker on the target's own socket, since it may wait. */
+int64_t cw_op_connect(struct cw_task *t, struct cw_place *p, struct cw_plan *plan, struct cw_delivery *d)
+{
+	struct sockaddr_un un = {.sun_family = AF_UNIX};
+	int s, held;
+
+	/* unix_find_bsd in net/unix/af_unix.c; asked here, since the worker has the supervisor's credentials */
+	if (syscall(SYS_faccessat2, p->fd, "", W_OK, AT_EACCESS | AT_EMPTY_PATH))
+		return -errno;
+	s = get_socket(t, (int)plan->arg[0]);
+	if (s < 0)
+		return s == -EPERM ? -ECONNREFUSED : s;
+	held = cw_dup_fd(p->fd);
+	if (held < 0) {
+		close(s);
+		return held;
+	}
+	d->work = CW_WORK_CONNECT;
+	d->fd = s;
+	d->held = held;
+	d->len = (uint32_t)(offsetof(struct sockaddr_un, sun_path) + (size_t)cw_fd_path(held, un.sun_path) + 1);
+	memcpy(d->bytes, &un, d->len);
+	return 0;
+}
+
+/*
+ * bind of a unix path: by its last name, from the directory that was found and is held, on the target's own socket. A
+ * path would be looked up again, and a swapped component would decide where the node is made. So it is this name that
+ * getsockname tells.
+ */
+int64_t cw_op_bind(struct cw_engine *e, struct cw_task *t, struct cw_place *p, struct cw_plan *plan)
+{
+	struct sockaddr_un un = {.sun_family = AF_UNIX};
+	size_t len = strlen(p->name);
+	int64_t ret = 0;
+	int s;
+
+	if (e->shared_fs) /* the current directory is the whole process's */
+		return -EACCES;
+	if (len >= sizeof(un.sun_path))
+		return -ENAMETOOLONG;
+	memcpy(un.sun_path, p->name, len + 1);
+	s = get_socket(t, (int)plan->arg[0]);
+	if (s < 0)
+		return s == -EPERM ? -EACCES : s;
+	cw_adopt(e, t, true);
+	if (fchdir(p->parent) ||
+	    bind(s, (struct sockaddr *)&un, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len + 1)))
+		ret = -errno;
+	close(s);
+	(void)!chdir("/");
+	return ret;
+}
+
+int64_t cw_op_loopback(struct cw_engine *e, struct cw_task *t, struct cw_plan *plan, struct cw_delivery *d)
+{
+	const uint8_t *a = plan->bytes;
+	int type, s = get_socket(t, (int)plan->arg[0]);
+	socklen_t len = sizeof(type);
+
+	if (s < 0)
+		return s == -EPERM ? -ECONNREFUSED : s;
+	if (getsockopt(s, SOL_SOCKET, SO_TYPE, &type, &len)) {
+		close(s);
+		return -ENOTSOCK;
+	}
+	if (!reaches_target(e, a, type == SOCK_STREAM)) {
+		close(s);
+		e->ctx.rec.kind = CW_KIND_NETWORK;
+		return -ECONNREFUSED;
+	}
+	d->work = CW_WORK_CONNECT;
+	d->fd = s;
+	memcpy(d->bytes, a, plan->len);
+	d->len = plan->len;
+	return 0;
+}
