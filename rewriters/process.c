@@ -24,8 +24,13 @@ void cw_rw_pid(struct cw_ctx *c)
 		return outsider(c);
 	if (two && !c->ops->member(c, second))
 		return outsider(c);
-	if (c->call.nr == 109 && second > 0 && second != (pid ? pid : c->call.tgid) && !c->ops->member_group(c, second))
-		return cw_refuse(c, CW_KIND_PROCESS, EPERM); /* setpgid into a foreign group: setpgid(2) */
+	if (c->call.nr == 109 && second >= 0) {
+		int moved = pid ? pid : c->call.tgid;
+		uint64_t join[2] = {(uint64_t)moved, (uint64_t)(second ? second : moved)};
+
+		if (c->ops->call(c, CW_SERVICE_JOIN, join))
+			return cw_refuse(c, CW_KIND_PROCESS, EPERM); /* a foreign group: setpgid(2) */
+	}
 	cw_pass(c);
 }
 

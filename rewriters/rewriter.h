@@ -217,6 +217,7 @@ enum cw_service {
 	CW_SERVICE_RLIMIT,   /* pid, resource, set?; ctx->scratch64: {soft, hard} to set or as the target sees them */
 	CW_SERVICE_DUMPABLE, /* set?, value: answered from a book, since the engine must be able to read the target */
 	CW_SERVICE_CAPGET,   /* pid; ctx->scratch64[0..2]: the sets as struct __user_cap_data_struct[2] lays them out */
+	CW_SERVICE_JOIN,     /* pid, process group: 0, or -EPERM where it may not enter that */
 	CW_SERVICE_IPC_GET,  /* kind (0 shm, 1 sem, 2 msg), key, size or count, flags: an object that the target made */
 	CW_SERVICE_IPC_OWN,  /* kind, id: 1 if the target made it, else 0 */
 	CW_SERVICE_IPC_GONE, /* kind, id: removed */

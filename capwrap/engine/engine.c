@@ -159,6 +159,7 @@ static void *engine_thread(void *arg)
 		}
 	}
 	cw_listener_stop(e);
+	cw_group_end(e);
 	cw_ipc_end(e);
 	/* which programs ran is of interest only with a record, or where something was refused */
 	if ((e->run->flags & CW_RUN_RECORD_ACCESS) || e->res->refusals)
@@ -220,7 +221,7 @@ int cw_run(const struct cw_run *run, struct cw_result *result)
 	}
 	e->run = run;
 	e->res = result;
-	e->listener = e->pad_fd = e->pad_ro = e->result_fd = e->scratch_fd = e->disk_fd = e->ruleset = -1;
+	e->listener = e->pad_fd = e->pad_ro = e->result_fd = e->scratch_fd = e->disk_fd = e->ruleset = e->link = -1;
 	e->gadget = -1;
 	e->start_ns = cw_now();
 	e->uid = getuid();

@@ -523,6 +523,8 @@ static int64_t op_call(struct cw_ctx *c, int what, const uint64_t *arg)
 		memset(c->scratch64, 0, sizeof(c->scratch64));
 		return syscall(SYS_capget, header, c->scratch64) ? -errno : 0;
 	}
+	case CW_SERVICE_JOIN:
+		return cw_group_join(e, (int)arg[0], (int)arg[1]);
 	default:
 		return cw_ipc_service(e, what, arg);
 	}

@@ -179,6 +179,8 @@ struct cw_engine {
 	unsigned n_early;
 	int root_pid;
 	bool root_ended, tearing, killed;
+	int link; /* what the process that links our group to the session waits for; -1: there is none */
+	int link_pid;
 	int root_status;
 	int listener;
 	struct cw_worker *workers; /* calls that block on the target's behalf */
@@ -384,6 +386,12 @@ void cw_kill_all(struct cw_engine *e, int sig);
 /* exec_stop.c: what happens at an exec stop */
 int cw_exec_verify(struct cw_engine *e, struct cw_task *t, const struct cw_exec *plan);
 int cw_exec_inject(struct cw_engine *e, struct cw_task *t);
+
+/* groups.c: the caller's process group */
+int cw_group_stop(struct cw_engine *e, const struct cw_task *t, int sig);
+bool cw_group_may_stop(struct cw_engine *e);
+int cw_group_join(struct cw_engine *e, int pid, int group);
+void cw_group_end(struct cw_engine *e);
 
 /* supervise.c */
 void cw_supervise(struct cw_engine *e, int status); /* `status`: the stop in which COMMAND's process waits */

@@ -143,5 +143,5 @@ void cw_on_signal(struct cw_engine *e, struct cw_task *t, int sig)
 		if ((int64_t)regs.orig_rax >= 0 && (int64_t)regs.rax == -EINTR && is_ignored(t->tid, sig))
 			make_anew(e, t, &regs);
 	}
-	cw_resume(t, ours ? 0 : sig);
+	cw_resume(t, ours ? 0 : cw_group_stop(e, t, sig));
 }

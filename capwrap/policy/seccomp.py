@@ -438,14 +438,6 @@ def _rule_pid0(r: _Rules) -> None:
     r.asm.jeq(0, ALLOW, TRACE)
 
 
-def _rule_setpgid(r: _Rules) -> None:
-    # The group matters as well: in one's own session it may be one that is not the target's.
-    r.lo(0)
-    r.asm.jeq(0, None, TRACE)
-    r.lo(1)
-    r.asm.jeq(0, ALLOW, TRACE)
-
-
 def _self(r: _Rules, which: int) -> None:
     # Who 0 of a process is the caller; of a group it is the caller's group, in which capwrap itself may be.
     r.lo(0)

@@ -7,10 +7,10 @@
 /* Of the rows, the rights and the pad, as a policy image was made from them. */
 #define CW_TABLE_SHA256 \
 	{ \
-		0x76, 0x8c, 0xd6, 0x02, 0xd5, 0x17, 0x4e, 0x1c, \
-		0xd5, 0x1b, 0xd8, 0x53, 0x39, 0xf6, 0x88, 0xf3, \
-		0x37, 0x55, 0x55, 0x05, 0xef, 0xba, 0xa2, 0x4e, \
-		0xea, 0x9a, 0x5a, 0xd9, 0x4c, 0xc3, 0xee, 0x2e, \
+		0xfa, 0x7f, 0xaf, 0x12, 0x72, 0x98, 0x84, 0x3e, \
+		0xa8, 0x27, 0x2b, 0xd7, 0xb3, 0x5e, 0x14, 0xc1, \
+		0x45, 0x3e, 0xe0, 0x51, 0x03, 0xd5, 0x1d, 0x3e, \
+		0x3d, 0x89, 0xcd, 0xa5, 0x8a, 0x2c, 0x43, 0x0e, \
 	}
 
 enum cw_class {
@@ -677,7 +677,7 @@ static const struct cw_syscall cw_syscalls[CW_SYSCALL_MAX + 1] = {
 	[106] = { "setgid", CW_CLASS_TRACE, CW_HANDLER_CREDS, 0, 0, 1, { CW_ROLE_GID } },
 	[107] = { "geteuid", CW_CLASS_PASS, CW_HANDLER_NONE, 0, 0, 0, { 0 } },
 	[108] = { "getegid", CW_CLASS_PASS, CW_HANDLER_NONE, 0, 0, 0, { 0 } },
-	[109] = { "setpgid", CW_CLASS_CHECK, CW_HANDLER_PID, 0, 0, 2, { CW_ROLE_PID, CW_ROLE_PGID } },
+	[109] = { "setpgid", CW_CLASS_TRACE, CW_HANDLER_PID, 0, 0, 2, { CW_ROLE_PID, CW_ROLE_PGID } },
 	[110] = { "getppid", CW_CLASS_PASS, CW_HANDLER_NONE, 0, 0, 0, { 0 } },
 	[111] = { "getpgrp", CW_CLASS_PASS, CW_HANDLER_NONE, 0, 0, 0, { 0 } },
 	[112] = { "setsid", CW_CLASS_PASS, CW_HANDLER_NONE, 0, 0, 0, { 0 } },

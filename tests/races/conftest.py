@@ -1,8 +1,24 @@
-"""The fixtures of the races: those of the attacks."""
+"""The fixtures of the races: those of the attacks, and what watches over a run."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
 from escape.conftest import arena, places, programs
 from escape.results import pytest_configure, pytest_runtest_makereport, pytest_sessionfinish
+from support.programs import Programs
 
 __all__ = ["arena", "places", "programs", "pytest_configure", "pytest_runtest_makereport", "pytest_sessionfinish"]
+
+
+@pytest.fixture(scope="session")
+def plain_programs(session_root: Path) -> Programs:
+    """The C programs under tests/programs that are no attacks, compiled on demand."""
+    return Programs(session_root / "plain-programs")
+
+
+@pytest.fixture(scope="session")
+def keeper(plain_programs: Programs) -> Path:
+    """The program that runs another and tells what became of it."""
+    return plain_programs("races/keeper")
