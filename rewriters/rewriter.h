@@ -213,6 +213,7 @@ enum cw_fact {
 enum cw_service {
 	CW_SERVICE_CREDS,    /* the calling process changes its credentials */
 	CW_SERVICE_REAL,     /* from here on this call is decided and made as its real user and group */
+	CW_SERVICE_REACH,    /* on?: looks at what it holds, whatever its credentials; returns what was */
 	CW_SERVICE_FILTER,   /* it installs a seccomp filter of its own */
 	CW_SERVICE_RLIMIT,   /* pid, resource, set?; ctx->scratch64: {soft, hard} to set or as the target sees them */
 	CW_SERVICE_DUMPABLE, /* set?, value: answered from a book, since the engine must be able to read the target */

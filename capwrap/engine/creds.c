@@ -82,6 +82,29 @@ static void effective(uint64_t caps)
 	 UINT64_C(1) << CAP_FSETID | UINT64_C(1) << CAP_SETUID | UINT64_C(1) << CAP_SETGID)
 #define OWN_CAPS (UINT64_C(1) << CAP_SYS_PTRACE | UINT64_C(1) << CAP_KILL | UINT64_C(1) << CAP_SYS_RESOURCE)
 
+/*
+ * Looks at the thread that asks itself, whatever credentials of it were adopted: the kernel gives /proc/PID of a process
+ * that changed its ids to root (task_dump_owner in fs/proc/base.c), and what it holds open, it holds whoever it is now.
+ * Returns what was in force before, for the call that ends it.
+ */
+bool cw_reach(struct cw_engine *e, bool on)
+{
+	struct __user_cap_header_struct h = {_LINUX_CAPABILITY_VERSION_3, 0};
+	struct __user_cap_data_struct d[2];
+	bool was = e->reaching;
+
+	if (!e->creds_adopted || on == was)
+		return was;
+	if (on) {
+		if (syscall(SYS_capget, &h, d))
+			return was;
+		e->reached_from = d[0].effective | (uint64_t)d[1].effective << 32;
+	}
+	effective(e->reached_from | (on ? UINT64_C(1) << CAP_DAC_OVERRIDE : 0));
+	e->reaching = on;
+	return was;
+}
+
 static bool same(const struct cw_creds *a, const struct cw_creds *b)
 {
 	return a->uid == b->uid && a->gid == b->gid && a->fsuid == b->fsuid && a->fsgid == b->fsgid &&
@@ -146,6 +169,7 @@ static void adopt(struct cw_engine *e, const struct cw_creds *c)
 	setfsuid(c->fsuid);
 	effective((c->caps & FILE_CAPS) | OWN_CAPS);
 	e->creds_adopted = true;
+	e->reaching = false;
 }
 
 static void adopt_umask(struct cw_engine *e, struct cw_task *t)

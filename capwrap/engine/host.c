@@ -60,14 +60,9 @@ static int named(struct cw_ctx *c, int fd)
 	return st.st_nlink ? 1 : S_ISDIR(st.st_mode) ? 0 : -ENOTDIR;
 }
 
-static int op_dir_path(struct cw_ctx *c, int fd, char *dst, size_t size)
+static int dir_path(struct cw_ctx *c, int fd, char *dst, size_t size)
 {
 	char host[CW_PATH_MAX];
-	struct cw_engine *e = container(c);
-
-	/* a capability by its number is nobody's descriptor */
-	if (fd >= e->cap_base && fd < e->cap_base + e->cap_end)
-		return -EBADF;
 	int n = target_link(c, fd, host, sizeof(host));
 
 	if (n < 0)
@@ -83,12 +78,29 @@ static int op_dir_path(struct cw_ctx *c, int fd, char *dst, size_t size)
 	return cw_reverse(container(c), host, dst, size);
 }
 
+static int op_dir_path(struct cw_ctx *c, int fd, char *dst, size_t size)
+{
+	struct cw_engine *e = container(c);
+
+	/* a capability by its number is nobody's descriptor */
+	if (fd >= e->cap_base && fd < e->cap_base + e->cap_end)
+		return -EBADF;
+	bool was = cw_reach(e, true);
+	int len = dir_path(c, fd, dst, size);
+
+	cw_reach(e, was);
+	return len;
+}
+
 static bool op_removed(struct cw_ctx *c, int fd)
 {
 	char host[CW_PATH_MAX];
+	bool was = cw_reach(container(c), true);
 	int n = target_link(c, fd, host, sizeof(host));
+	bool gone = n > 0 && host[0] == '/' && deleted(host, (size_t)n) && !named(c, fd);
 
-	return n > 0 && host[0] == '/' && deleted(host, (size_t)n) && !named(c, fd);
+	cw_reach(container(c), was);
+	return gone;
 }
 
 static int op_hold_fd(struct cw_ctx *c, int fd)
@@ -102,9 +114,11 @@ static int op_hold_fd(struct cw_ctx *c, int fd)
 		return -EBADF;
 	else
 		snprintf(path, sizeof(path), "/proc/%d/fd/%d", c->call.tid, fd);
-	int held = open(path, O_PATH | O_CLOEXEC);
+	bool was = cw_reach(e, true);
+	int held = open(path, O_PATH | O_CLOEXEC), err = errno;
 
-	return held < 0 ? (errno == ENOENT ? -EBADF : -errno) : held;
+	cw_reach(e, was);
+	return held < 0 ? (err == ENOENT ? -EBADF : -err) : held;
 }
 
 /* The mount on which a file lies. Numbers of mounts are of one count for all mount namespaces. */
@@ -149,7 +163,7 @@ static bool is_memory(int held, const char *host, size_t len)
 	return deleted(host, len) && !strncmp(host, "/memfd:", 7) && !fstat(held, &st) && !st.st_nlink;
 }
 
-static int op_held_path(struct cw_ctx *c, int held, char *dst, size_t size)
+static int held_path(struct cw_ctx *c, int held, char *dst, size_t size)
 {
 	char path[48], host[CW_PATH_MAX], again[CW_PATH_MAX];
 
@@ -173,6 +187,16 @@ static int op_held_path(struct cw_ctx *c, int held, char *dst, size_t size)
 	return -ENOENT;
 }
 
+/* Whoever asks may be kept out of directories on the way to what it holds. */
+static int op_held_path(struct cw_ctx *c, int held, char *dst, size_t size)
+{
+	bool was = cw_reach(container(c), true);
+	int len = held_path(c, held, dst, size);
+
+	cw_reach(container(c), was);
+	return len;
+}
+
 static int op_fd_flags(struct cw_ctx *c, int fd)
 {
 	struct cw_engine *e = container(c);
@@ -182,8 +206,10 @@ static int op_fd_flags(struct cw_ctx *c, int fd)
 	if (fd < 0 || (fd >= e->cap_base && fd < e->cap_base + e->cap_end))
 		return -EBADF;
 	snprintf(path, sizeof(path), "/proc/%d/fdinfo/%d", c->call.tid, fd);
+	bool was = cw_reach(e, true);
 	int f = open(path, O_RDONLY | O_CLOEXEC);
 
+	cw_reach(e, was);
 	if (f < 0)
 		return -EBADF;
 	ssize_t n = read(f, text, sizeof(text) - 1);
@@ -499,6 +525,8 @@ static int64_t op_call(struct cw_ctx *c, int what, const uint64_t *arg)
 	case CW_SERVICE_REAL:
 		cw_adopt_real(e, e->current);
 		return 0;
+	case CW_SERVICE_REACH:
+		return cw_reach(e, arg[0] != 0);
 	case CW_SERVICE_FILTER:
 		proc->filtered = true;
 		return 0;

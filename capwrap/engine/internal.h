@@ -199,6 +199,8 @@ struct cw_engine {
 	struct cw_creds *creds_first; /* what COMMAND began with; NULL: not known, or nobody changed any */
 	bool creds_ever;              /* some process of the target changed its credentials */
 	bool creds_adopted, creds_real;
+	bool reaching; /* cw_reach: the adopted credentials do not keep us out */
+	uint64_t reached_from;
 	unsigned uid, gid; /* our real ids, while the target's are adopted */
 	bool shared_fs;    /* unshare(CLONE_FS) was denied: umask and current directory are the whole process's */
 	bool umask_set;
@@ -321,6 +323,7 @@ struct cw_adopted {
 };
 struct cw_adopted cw_as_ourselves(struct cw_engine *e);
 void cw_as_target(struct cw_engine *e, struct cw_adopted was);
+bool cw_reach(struct cw_engine *e, bool on);
 
 /* landlock.c */
 int cw_landlock_make(struct cw_engine *e);

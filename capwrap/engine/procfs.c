@@ -510,7 +510,12 @@ int cw_proc_lookup(struct cw_ctx *c, struct cw_place *p, char *text, size_t size
 		name_it(p, name, len);
 		p->proc_pid = t->proc->pid;
 		p->proc_tid = pid;
-		return in_process(c, p, s, text, size, nofollow, false);
+		/* its own descriptors are its own, whoever it has become since: proc_fd_permission in fs/proc/fd.c */
+		bool was = cw_reach(e, p->proc_pid == c->call.tgid);
+		int err = in_process(c, p, s, text, size, nofollow, false);
+
+		cw_reach(e, was);
+		return err;
 	}
 	const struct entry *t = find(name, len, true, false);
 

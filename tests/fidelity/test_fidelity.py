@@ -16,6 +16,7 @@ PROGRAMS = [
     Program("permissions", lines=800),
     Program("times", lines=140),
     Program("places", lines=130),
+    Program("posix_held", lines=60),
 ]
 
 RUNS = [pytest.param(program, form, id=f"{program}-{form}") for program in PROGRAMS for form in program.forms]
