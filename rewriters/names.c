@@ -52,6 +52,7 @@ void cw_rw_mknod(struct cw_ctx *c)
 	const uint64_t *a = c->call.arg;
 	bool at = c->call.nr == 259;
 	uint64_t mode = (uint32_t)(at ? a[2] : a[1]), needs = CW_RIGHT_MKNODAT;
+	bool device = false;
 
 	switch (mode & K_S_IFMT) {
 	case 0:
@@ -63,7 +64,8 @@ void cw_rw_mknod(struct cw_ctx *c)
 		break;
 	case K_S_IFCHR:
 	case K_S_IFBLK:
-		return cw_refuse(c, CW_KIND_SYSCALL, EPERM); /* a device node is a way around every grant */
+		device = true;
+		break;
 	case K_S_IFDIR:
 		return cw_fail(c, EPERM);
 	default:
@@ -71,6 +73,12 @@ void cw_rw_mknod(struct cw_ctx *c)
 	}
 	if (!new_name(c, 0, at ? (int)(uint32_t)a[0] : K_AT_FDCWD, (struct tptr){at ? a[1] : a[0]}, needs, false))
 		return;
+	if (device) {
+		/* a device node is a way around every grant; what the kernel asks before the privilege is asked before */
+		int err = c->ops->access(c, c->place[0].parent, 3);
+
+		return err ? cw_fail(c, -err) : cw_refuse(c, CW_KIND_SYSCALL, EPERM);
+	}
 	cw_perform(c, CW_OP_MKNOD);
 	c->plan.arg[0] = mode;
 	c->plan.arg[1] = 0;
@@ -92,13 +100,15 @@ void cw_rw_symlink(struct cw_ctx *c)
 	c->plan.len = (uint32_t)len + 1;
 }
 
-/* The last component as it was written: rmdir and rename treat "." and ".." specially. */
+/* The last component as it was written: rmdir and rename treat ".", ".." and the root (1, 2 and 3) specially. */
 static int dots(const char *path)
 {
 	size_t n = cw_strlen(path);
 
 	while (n > 1 && path[n - 1] == '/')
 		n--;
+	if (n == 1 && path[0] == '/')
+		return 3;
 	if (n && path[n - 1] == '.' && (n == 1 || path[n - 2] == '/'))
 		return 1;
 	if (n > 1 && path[n - 1] == '.' && path[n - 2] == '.' && (n == 2 || path[n - 3] == '/'))
@@ -133,7 +143,7 @@ void cw_rw_unlink(struct cw_ctx *c)
 	int dot = err ? 0 : dots(c->path);
 
 	if (!err && dot)
-		err = !flags ? -EISDIR : dot == 1 ? -EINVAL : -ENOTEMPTY;
+		err = !flags ? -EISDIR : dot == 1 ? -EINVAL : dot == 2 ? -ENOTEMPTY : -EBUSY;
 	if (!err && p->kind == CW_PLACE_HOST && p->fd < 0)
 		err = -ENOENT;
 	/* where the call is made, the kernel says which of these comes before a permission that is missing */

@@ -16,6 +16,8 @@ PROGRAMS = [
     Program("permissions", lines=800),
     Program("times", lines=140),
     Program("places", lines=130),
+    Program("posix_make", lines=2500),
+    Program("posix_remove", lines=2000),
     Program("posix_held", lines=60),
 ]
 
