@@ -168,10 +168,11 @@ int cw_exec_inject(struct cw_engine *e, struct cw_task *t)
 	struct user_regs_struct regs;
 	uint64_t base = vdso(t->tid), start = CW_PAD_STUB + (uint64_t)(cw_stub_start - cw_stub_begin);
 
-	if (e->gadget < 0 || !base)
-		return -ENOSYS;
+	/* first: what cannot be read of a thread that was killed meanwhile is no mistake */
 	if (ptrace(PTRACE_GETREGS, t->tid, NULL, &regs))
 		return -errno;
+	if (e->gadget < 0 || !base)
+		return -ENOSYS;
 	uint64_t entry = regs.rip;
 
 	errno = 0;

@@ -367,8 +367,10 @@ static int await_exec(struct cw_engine *e, int sock, int *status)
 			return child_failed(e, sock, "the child ended before COMMAND could be started");
 		}
 		if (*status >> 16 == PTRACE_EVENT_SECCOMP) {
-			if (!ptrace(PTRACE_GETREGS, e->root_pid, NULL, &regs) && (int)regs.orig_rax == SYS_execve &&
-			    hear(sock, &r, &e->listener) && e->listener >= 0 && !cw_listener_start(e))
+			if (ptrace(PTRACE_GETREGS, e->root_pid, NULL, &regs))
+				continue; /* it was killed at its stop */
+			if ((int)regs.orig_rax == SYS_execve && hear(sock, &r, &e->listener) && e->listener >= 0 &&
+			    !cw_listener_start(e))
 				return 0;
 			cw_failed(e, "launch: the child stopped at system call %d instead of COMMAND's exec",
 			          (int)regs.orig_rax);

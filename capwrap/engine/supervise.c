@@ -116,7 +116,10 @@ static void on_exec(struct cw_engine *e, struct cw_task *t)
 	unsigned long former = 0;
 	struct cw_task *by;
 
-	(void)ptrace(PTRACE_GETEVENTMSG, t->tid, NULL, &former);
+	if (ptrace(PTRACE_GETEVENTMSG, t->tid, NULL, &former)) {
+		cw_kill_process(e, t, NULL); /* somebody else did, and its end is still to come */
+		return;
+	}
 	by = (int)former == t->tid ? t : cw_task_find(e, (int)former);
 	if (!by || !by->exec) {
 		e->res->incomplete = 1;
@@ -178,7 +181,7 @@ static void on_exec_exit(struct cw_engine *e, struct cw_task *t)
 
 	t->inject = false;
 	if (err)
-		cw_kill_process(e, t, "the pad could not be mapped into it");
+		cw_kill_process(e, t, err == -ESRCH ? NULL : "the pad could not be mapped into it");
 	else
 		cw_resume(t, 0);
 }
