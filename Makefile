@@ -35,7 +35,7 @@ MYPY_SOURCES = $(wildcard capwrap tests bench rewriters/generate.py setup.py)
 help:
 	@echo 'make demo      compile a C program confined, run it confined, see one refusal explained'
 	@echo 'make test      unit, kernel, system, fidelity, escape and race tests (PYTEST_ARGS="-k name" for some of them)'
-	@echo 'make test-long the same, with a soak of five minutes'
+	@echo 'make test-long the same, with a soak of five minutes, and a supervisor killed at some thousand moments'
 	@echo 'make lint      ruff, mypy, gcc and clang without a warning, clang-format, clang-tidy, generated files, man pages'
 	@echo 'make format    bring Python and C into the layout that lint asks for'
 	@echo 'make bench     measure capwrap against native and the peers found here (BENCH_ARGS=--quick)'
@@ -93,7 +93,7 @@ test: $(BUILD_STAMP) sources
 
 .PHONY: test-long
 test-long: $(BUILD_STAMP) sources
-	CAPWRAP_SOAK_SECONDS=300 $(PYTEST) $(PYTEST_ARGS) $(wildcard $(TESTS))
+	CAPWRAP_SOAK_SECONDS=300 CAPWRAP_MOMENTS=60 $(PYTEST) $(PYTEST_ARGS) $(wildcard $(TESTS))
 
 .PHONY: bench
 bench: $(BUILD_STAMP)

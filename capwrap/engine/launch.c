@@ -389,8 +389,11 @@ static int fork_child(struct cw_engine *e, struct cw_child *ch)
 		return cw_failed(e, "cannot make a pair of sockets: %s", strerror(errno));
 	ch->sock = sock[1];
 	e->root_pid = (int)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
-	if (!e->root_pid)
+	if (!e->root_pid) {
+		/* or the child would wait for a supervisor that was killed: it held the other end itself */
+		(void)syscall(SYS_close, sock[0]);
 		cw_jail_child(ch);
+	}
 	close(sock[1]);
 	ret = e->root_pid < 0 ? cw_failed(e, "cannot fork: %s", strerror(errno)) : attach(e, sock[0]);
 	if (!ret)
