@@ -34,9 +34,23 @@ int cw_failed(struct cw_engine *e, const char *fmt, ...)
 /* The pid that signals are forwarded to; 0 while nothing runs. Handlers have no engine handle to look in. */
 static atomic_int command_pid;
 
+/* Signals that came while there was nobody to have them yet, as a mask. */
+static atomic_ullong early;
+
+static void forward_early(void)
+{
+	uint64_t mask = atomic_exchange(&early, 0);
+
+	for (int sig = 1; sig < 65; sig++)
+		if (mask >> (sig - 1) & 1)
+			(void)cw_signal(sig);
+}
+
 void cw_command_is(int pid)
 {
 	atomic_store(&command_pid, pid);
+	if (pid)
+		forward_early();
 }
 
 int cw_signal(int sig)
@@ -53,9 +67,12 @@ static void forward(int sig, siginfo_t *info, void *context)
 	int saved = errno;
 
 	(void)context;
-	/* from the terminal it went to the whole foreground group, COMMAND included */
-	if (info->si_code <= 0)
-		(void)cw_signal(sig);
+	/* from the terminal it went to the whole foreground group, COMMAND included, if there was one */
+	if (info->si_code <= 0 || !atomic_load(&command_pid)) {
+		atomic_fetch_or(&early, UINT64_C(1) << (sig - 1));
+		if (atomic_load(&command_pid))
+			forward_early();
+	}
 	errno = saved;
 }
 
@@ -94,6 +111,7 @@ static void own_signals(struct cw_engine *e)
 	if (!(e->run->flags & CW_RUN_FOREGROUND))
 		return;
 	memset(&sa, 0, sizeof(sa));
+	atomic_store(&early, 0);
 	sa.sa_sigaction = forward;
 	sa.sa_flags = SA_SIGINFO | SA_RESTART;
 	for (size_t i = 0; i < COUNT(forwarded); i++)

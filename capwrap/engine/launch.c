@@ -350,6 +350,13 @@ static int attach(struct cw_engine *e, int sock)
 	return child_failed(e, sock, why);
 }
 
+/* A signal that somebody sent, as opposed to a mistake in what the child does. */
+static bool was_sent(int sig)
+{
+	return sig != SIGSYS && sig != SIGSEGV && sig != SIGBUS && sig != SIGILL && sig != SIGFPE && sig != SIGTRAP &&
+	       sig != SIGABRT;
+}
+
 /* The stop at the child's exec: the first that it comes to by itself, with the listener sent before. */
 static int await_exec(struct cw_engine *e, int sock, int *status)
 {
@@ -364,6 +371,12 @@ static int await_exec(struct cw_engine *e, int sock, int *status)
 		}
 		if (!WIFSTOPPED(*status)) {
 			cw_task_drop(e, cw_task_find(e, e->root_pid));
+			cw_command_is(0);
+			/* as natively, between a fork and an exec */
+			if (WIFSIGNALED(*status) && was_sent(WTERMSIG(*status))) {
+				e->res->status = *status;
+				return 1;
+			}
 			return child_failed(e, sock, "the child ended before COMMAND could be started");
 		}
 		if (*status >> 16 == PTRACE_EVENT_SECCOMP) {

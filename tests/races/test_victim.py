@@ -23,6 +23,7 @@ POINTS = int(os.environ.get("CAPWRAP_MOMENTS", "3"))
 VARIANTS = [*variants(), *further_variants()]
 HELD = 1
 KILLED = 128 + signal.SIGKILL
+TERMINATED = 128 + signal.SIGTERM
 # The child may be gone before the supervisor can trace it.
 NOT_STARTED = 125
 FROM_THE_START = -1
@@ -140,6 +141,11 @@ def test_a_process_killed_at_any_moment_takes_nothing_along(arena: Arena, phase:
 @pytest.mark.parametrize("whom", ["supervisor", "oldest", "newest"])
 def test_what_is_stopped_at_any_moment_goes_on(arena: Arena, phase: float, whom: str) -> None:
     assert ways_to_end(arena, Moments("STOP", whom, phase)) == {HELD}
+
+
+@pytest.mark.stopped_by("supervisor")
+def test_a_run_that_is_terminated_at_any_moment_ends(arena: Arena, phase: float) -> None:
+    assert ways_to_end(arena, Moments("TERM", "supervisor", phase)) <= {HELD, TERMINATED}
 
 
 def recorded(arena: Arena, sig: str, whom: str) -> tuple[list[int], list[list[bytes]]]:
