@@ -20,7 +20,7 @@ class Row:
 
 
 #: Of the rows, the rights and the pad: an image says from which it was made.
-TABLE_SHA256 = bytes.fromhex("fa7faf127298843ea8272bd7b35e14c1453ee05103d51d3e3d89cda58a2c430e")
+TABLE_SHA256 = bytes.fromhex("7685dc674ce080de233a42e21122e54aa0a68b51da3683d0ff29880cdb3b12f1")
 
 #: Handler names, in the order of enum cw_handler from 1 on.
 HANDLERS = (
@@ -427,9 +427,9 @@ ROWS = (
     Row(441, 441, "epoll_pwait2", "pass", "", "", "", ("fd", "out", "count", "time", "in", "size")),
     Row(442, 442, "mount_setattr", "refuse", "", "", "EPERM", ("dirfd", "path", "flags", "in", "size")),
     Row(443, 443, "quotactl_fd", "refuse", "", "", "EPERM", ("fd", "cmd", "id", "inout")),
-    Row(444, 444, "landlock_create_ruleset", "pass", "", "", "", ("in", "size", "flags")),
-    Row(445, 445, "landlock_add_rule", "pass", "", "", "", ("fd", "cmd", "in", "flags")),
-    Row(446, 446, "landlock_restrict_self", "pass", "", "", "", ("fd", "flags")),
+    Row(444, 444, "landlock_create_ruleset", "refuse", "", "", "EOPNOTSUPP", ("in", "size", "flags")),
+    Row(445, 445, "landlock_add_rule", "refuse", "", "", "EOPNOTSUPP", ("fd", "cmd", "in", "flags")),
+    Row(446, 446, "landlock_restrict_self", "refuse", "", "", "EOPNOTSUPP", ("fd", "flags")),
     Row(447, 447, "memfd_secret", "refuse", "", "", "ENOSYS", ("flags",)),
     Row(448, 448, "process_mrelease", "refuse", "", "", "EPERM", ("fd", "flags")),
     Row(449, 449, "futex_waitv", "pass", "", "", "", ("in", "count", "flags", "time", "clock")),

@@ -7,10 +7,10 @@
 /* Of the rows, the rights and the pad, as a policy image was made from them. */
 #define CW_TABLE_SHA256 \
 	{ \
-		0xfa, 0x7f, 0xaf, 0x12, 0x72, 0x98, 0x84, 0x3e, \
-		0xa8, 0x27, 0x2b, 0xd7, 0xb3, 0x5e, 0x14, 0xc1, \
-		0x45, 0x3e, 0xe0, 0x51, 0x03, 0xd5, 0x1d, 0x3e, \
-		0x3d, 0x89, 0xcd, 0xa5, 0x8a, 0x2c, 0x43, 0x0e, \
+		0x76, 0x85, 0xdc, 0x67, 0x4c, 0xe0, 0x80, 0xde, \
+		0x23, 0x3a, 0x42, 0xe2, 0x11, 0x22, 0xe5, 0x4a, \
+		0xa0, 0xa6, 0x8b, 0x51, 0xda, 0x36, 0x83, 0xd0, \
+		0xff, 0x29, 0x88, 0x0c, 0xdb, 0x3b, 0x12, 0xf1, \
 	}
 
 enum cw_class {
@@ -925,9 +925,9 @@ static const struct cw_syscall cw_syscalls[CW_SYSCALL_MAX + 1] = {
 	[441] = { "epoll_pwait2", CW_CLASS_PASS, CW_HANDLER_NONE, 0, 0, 6, { CW_ROLE_FD, CW_ROLE_OUT, CW_ROLE_COUNT, CW_ROLE_TIME, CW_ROLE_IN, CW_ROLE_SIZE } },
 	[442] = { "mount_setattr", CW_CLASS_REFUSE, CW_HANDLER_NONE, 0, 1, 5, { CW_ROLE_DIRFD, CW_ROLE_PATH, CW_ROLE_FLAGS, CW_ROLE_IN, CW_ROLE_SIZE } },
 	[443] = { "quotactl_fd", CW_CLASS_REFUSE, CW_HANDLER_NONE, 0, 1, 4, { CW_ROLE_FD, CW_ROLE_CMD, CW_ROLE_ID, CW_ROLE_INOUT } },
-	[444] = { "landlock_create_ruleset", CW_CLASS_PASS, CW_HANDLER_NONE, 0, 0, 3, { CW_ROLE_IN, CW_ROLE_SIZE, CW_ROLE_FLAGS } },
-	[445] = { "landlock_add_rule", CW_CLASS_PASS, CW_HANDLER_NONE, 0, 0, 4, { CW_ROLE_FD, CW_ROLE_CMD, CW_ROLE_IN, CW_ROLE_FLAGS } },
-	[446] = { "landlock_restrict_self", CW_CLASS_PASS, CW_HANDLER_NONE, 0, 0, 2, { CW_ROLE_FD, CW_ROLE_FLAGS } },
+	[444] = { "landlock_create_ruleset", CW_CLASS_REFUSE, CW_HANDLER_NONE, 0, 95, 3, { CW_ROLE_IN, CW_ROLE_SIZE, CW_ROLE_FLAGS } },
+	[445] = { "landlock_add_rule", CW_CLASS_REFUSE, CW_HANDLER_NONE, 0, 95, 4, { CW_ROLE_FD, CW_ROLE_CMD, CW_ROLE_IN, CW_ROLE_FLAGS } },
+	[446] = { "landlock_restrict_self", CW_CLASS_REFUSE, CW_HANDLER_NONE, 0, 95, 2, { CW_ROLE_FD, CW_ROLE_FLAGS } },
 	[447] = { "memfd_secret", CW_CLASS_REFUSE, CW_HANDLER_NONE, 0, 38, 1, { CW_ROLE_FLAGS } },
 	[448] = { "process_mrelease", CW_CLASS_REFUSE, CW_HANDLER_NONE, 0, 1, 2, { CW_ROLE_FD, CW_ROLE_FLAGS } },
 	[449] = { "futex_waitv", CW_CLASS_PASS, CW_HANDLER_NONE, 0, 0, 5, { CW_ROLE_IN, CW_ROLE_COUNT, CW_ROLE_FLAGS, CW_ROLE_TIME, CW_ROLE_CLOCK } },

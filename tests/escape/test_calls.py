@@ -208,6 +208,11 @@ def test_system_calls_cannot_be_dispatched_to_the_target(arena: Arena) -> None:
     arena.holds("escape/filters", "user-dispatch", why="EINVAL")
 
 
+@pytest.mark.stopped_by("seccomp")
+def test_rules_of_the_targets_own_are_not_accepted_in_vain(arena: Arena) -> None:
+    arena.holds("escape/filters", "own-ruleset", native="natively the rules hold", why="EOPNOTSUPP")
+
+
 @pytest.mark.stopped_by("rewriter", "Landlock")
 def test_a_process_that_cannot_be_read_is_still_confined(arena: Arena) -> None:
     arena.holds("escape/filters", "not-dumpable")

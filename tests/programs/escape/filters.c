@@ -177,6 +177,17 @@ static void long_path(void)
 	judge_read(open(path, O_RDONLY), "nearly 4,096 bytes");
 }
 
+/* Rules of its own that are accepted and then do not hold: what counts on them is open. */
+static void own_ruleset(void)
+{
+	const uint64_t attributes[1] = {1u << 7 /* LANDLOCK_ACCESS_FS_MAKE_DIR */};
+	int rules = must(syscall(444, attributes, sizeof(attributes), 0), "landlock_create_ruleset");
+
+	need(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "PR_SET_NO_NEW_PRIVS");
+	must(syscall(446, rules, 0), "landlock_restrict_self");
+	judge(mkdir(in_base("work/in-spite-of-rules"), 0777), "mkdir in spite of its own rules");
+}
+
 const struct attack attacks[] = {
 	{"own-listener", own_listener},
 	{"own-listener-tsync", own_listener_tsync},
@@ -187,6 +198,7 @@ const struct attack attacks[] = {
 	{"trap-openat2", trap_openat2},
 	{"kill-openat2", kill_openat2},
 	{"user-dispatch", user_dispatch},
+	{"own-ruleset", own_ruleset},
 	{"not-dumpable", not_dumpable},
 	{"bad-pointers", bad_pointers},
 	{"long-path", long_path},
