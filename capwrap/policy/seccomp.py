@@ -131,6 +131,9 @@ _IOCTL_PASS = (
 _IOCTL_NEVER = frozenset({0x5412, 0x541C, 0x541D, 0x5423, 0x5457, _FIOSETOWN, _SIOCSPGRP})
 _IOCTL_STOP = frozenset({_FS_IOC_SETFLAGS, _FS_IOC_FSSETXATTR})
 
+# asm-generic/socket.h
+_SOL_SOCKET, _SO_PASSPIDFD, _SO_PEERPIDFD = 1, 76, 77
+
 # linux/prctl.h
 _PR_SET_VMA = 0x53564D41
 _PRCTL_PASS = (
@@ -504,18 +507,41 @@ def _rule_socket(r: _Rules) -> None:
     asm.search({0: ALLOW, 17: ALLOW, 1: refuse(errno.EACCES), 58: refuse(errno.EACCES)}, refuse(errno.EPROTONOSUPPORT))
 
 
+def _rule_getsockopt(r: _Rules) -> None:
+    # SO_PEERPIDFD (Linux 6.5) is a descriptor of whoever made the other end, and signals go through it. Landlock's
+    # scope keeps them inside the target; without it there is no such option.
+    asm = r.asm
+    if r.options.landlock_scopes:
+        asm.goto(ALLOW)
+        return
+    r.lo(1)
+    asm.jeq(_SOL_SOCKET, None, ALLOW)
+    r.lo(2)
+    asm.jeq(_SO_PEERPIDFD, refuse(errno.ENOPROTOOPT), ALLOW)
+
+
 def _rule_setsockopt(r: _Rules) -> None:
     asm = r.asm
+    levels: dict[int, Target] = {}
+    if not r.options.landlock_scopes:
+        levels[_SOL_SOCKET] = "setsockopt.socket"
+    if r.options.net != NET_HOST:
+        levels |= {0: "setsockopt.ip", 41: "setsockopt.ipv6"}
+    r.lo(1)
+    asm.search(levels, ALLOW)
+    asm.flush()
+    if not r.options.landlock_scopes:
+        # Messages bring such a descriptor as well.
+        asm.label("setsockopt.socket")
+        r.lo(2)
+        asm.jeq(_SO_PASSPIDFD, refuse(errno.ENOPROTOOPT), ALLOW)
     if r.options.net == NET_HOST:
-        asm.goto(ALLOW)
         return
     # A source route sends the packets for a permitted address to another one first: IP_OPTIONS, IPV6_2292PKTOPTIONS,
     # IPV6_RTHDR. To join a multicast group is to send its address to the network, unasked and unbound: refused as on a
     # machine without an interface. (IP_ADD_MEMBERSHIP, IP_ADD_SOURCE_MEMBERSHIP, IPV6_ADD_MEMBERSHIP,
     # IPV6_JOIN_ANYCAST, MCAST_JOIN_GROUP, MCAST_JOIN_SOURCE_GROUP.)
     route, join = refuse(errno.EPERM), refuse(errno.ENODEV)
-    r.lo(1)
-    asm.search({0: "setsockopt.ip", 41: "setsockopt.ipv6"}, ALLOW)
     asm.label("setsockopt.ip")
     r.lo(2)
     asm.search({4: route} | dict.fromkeys((35, 39, 42, 46), join), ALLOW)

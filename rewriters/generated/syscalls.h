@@ -7,10 +7,10 @@
 /* Of the rows, the rights and the pad, as a policy image was made from them. */
 #define CW_TABLE_SHA256 \
 	{ \
-		0x76, 0x85, 0xdc, 0x67, 0x4c, 0xe0, 0x80, 0xde, \
-		0x23, 0x3a, 0x42, 0xe2, 0x11, 0x22, 0xe5, 0x4a, \
-		0xa0, 0xa6, 0x8b, 0x51, 0xda, 0x36, 0x83, 0xd0, \
-		0xff, 0x29, 0x88, 0x0c, 0xdb, 0x3b, 0x12, 0xf1, \
+		0x73, 0xdb, 0x6e, 0xbb, 0x03, 0xc8, 0x03, 0x58, \
+		0x64, 0xd3, 0x1f, 0x64, 0x4f, 0x39, 0xf5, 0x16, \
+		0x30, 0x2c, 0x78, 0x20, 0x3b, 0xb3, 0x29, 0x9f, \
+		0x9d, 0x34, 0xcc, 0x2f, 0x05, 0x9c, 0x8b, 0xe0, \
 	}
 
 enum cw_class {
@@ -623,7 +623,7 @@ static const struct cw_syscall cw_syscalls[CW_SYSCALL_MAX + 1] = {
 	[52] = { "getpeername", CW_CLASS_PASS, CW_HANDLER_NONE, 0, 0, 3, { CW_ROLE_FD, CW_ROLE_OUT, CW_ROLE_INOUT } },
 	[53] = { "socketpair", CW_CLASS_CHECK, CW_HANDLER_NONE, 0, 0, 4, { CW_ROLE_FAMILY, CW_ROLE_TYPE, CW_ROLE_PROTOCOL, CW_ROLE_OUT } },
 	[54] = { "setsockopt", CW_CLASS_CHECK, CW_HANDLER_NONE, 0, 0, 5, { CW_ROLE_FD, CW_ROLE_LEVEL, CW_ROLE_CMD, CW_ROLE_IN, CW_ROLE_LEN } },
-	[55] = { "getsockopt", CW_CLASS_PASS, CW_HANDLER_NONE, 0, 0, 5, { CW_ROLE_FD, CW_ROLE_LEVEL, CW_ROLE_CMD, CW_ROLE_OUT, CW_ROLE_INOUT } },
+	[55] = { "getsockopt", CW_CLASS_CHECK, CW_HANDLER_NONE, 0, 0, 5, { CW_ROLE_FD, CW_ROLE_LEVEL, CW_ROLE_CMD, CW_ROLE_OUT, CW_ROLE_INOUT } },
 	[56] = { "clone", CW_CLASS_CHECK, CW_HANDLER_FORK, 0, 0, 5, { CW_ROLE_FLAGS, CW_ROLE_ADDR, CW_ROLE_OUT, CW_ROLE_OUT, CW_ROLE_ADDR } },
 	[57] = { "fork", CW_CLASS_CHECK, CW_HANDLER_FORK, 0, 0, 0, { 0 } },
 	[58] = { "vfork", CW_CLASS_CHECK, CW_HANDLER_FORK, 0, 0, 0, { 0 } },

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import secrets
 import socket
 import threading
@@ -197,6 +198,32 @@ def next_owner_of_a_port(arena: Arena) -> Iterator[Found]:
 @pytest.mark.stopped_by("supervisor")
 def test_a_loopback_port_that_the_target_gave_up_goes_to_nobody_outside(arena: Arena) -> None:
     arena.holds("escape/sockets", "udp-given-up", setup=next_owner_of_a_port, options=["--net", "loopback"])
+
+
+@contextlib.contextmanager
+def peer(arena: Arena) -> Iterator[Found]:
+    """A socket whose other end the tests have, which send a byte when the attack says that it is ready."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    with ours, theirs, accomplice(arena.base / "work", "ready", lambda _: ours.send(b"x"), "sent"):
+        yield Found(stdin=theirs.fileno())
+
+
+@pytest.mark.stopped_by("Landlock", "seccomp")
+@pytest.mark.parametrize("attack", ["by-option", "by-message"])
+def test_no_signal_reaches_the_other_end_of_a_socket(arena: Arena, attack: str) -> None:
+    outcome, _ = arena.attack("escape/peers", attack, options=None, setup=peer)
+    native = None
+    if outcome.verdict != "ESCAPED":
+        # The tests are root's; and such descriptors came with Linux 6.5.
+        assert arena.who.uid or outcome.stdout.split()[1] == "ENOPROTOOPT", str(outcome)
+        native = "the user may not signal the tests, or the kernel is older"
+    arena.holds("escape/peers", attack, setup=peer, native=native, why="EPERM|ENOPROTOOPT")
+
+
+@pytest.mark.stopped_by("launcher")
+def test_no_message_bears_the_number_of_a_process_outside(arena: Arena) -> None:
+    native = "only CAP_SYS_ADMIN may" if arena.who.uid or os.geteuid() else None
+    arena.holds("escape/peers", "forged", setup=peer, native=native, why="EPERM")
 
 
 FAMILIES = {

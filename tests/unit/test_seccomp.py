@@ -724,6 +724,16 @@ def test_an_abstract_address_passes_with_the_scopes_of_landlock_only() -> None:
         assert verdict(name, 3, _pad.PAD_ABSTRACT, 9, using=program(scopes=False)) == TRACE
 
 
+def test_descriptors_of_peers_need_the_scopes_of_landlock() -> None:
+    without = program(scopes=False)
+    for name, option in (("getsockopt", 77), ("setsockopt", 76)):
+        assert verdict(name, 3, 1, option) == ALLOW
+        assert verdict(name, 3, 1, option, using=without) == "ENOPROTOOPT"
+        assert verdict(name, 3, HIGH | 1, HIGH | option, using=program(seccomp.NET_HOST, scopes=False)) == "ENOPROTOOPT"
+        for level, other in ((0, option), (1, option - 60), (6, option), (41, 1)):
+            assert verdict(name, 3, level, other, using=without) == ALLOW
+
+
 def test_ftruncate_stops_where_some_grant_lacks_the_right() -> None:
     made = seccomp.build(net=0, allow_ioctls=frozenset(), limit_processes=False, hold_truncation=True)
     held = bpf.link(made, VALUES)
