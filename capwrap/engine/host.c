@@ -379,6 +379,16 @@ static bool op_member_group(struct cw_ctx *c, int pgid)
 
 /* `own` where the kernel, in the host's root and the target's cwd, finds the same file by it: 0. Else the host's own
  * name for the file: 1. What has no name any more (memory, deleted) runs only where the policy allows it. */
+static void name_in_record(int fd, char *whole)
+{
+	char link[32];
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	ssize_t n = readlink(link, whole, CW_PATH_MAX - 1);
+
+	whole[n > 0 ? n : 0] = 0;
+}
+
 static int op_exec_string(struct cw_ctx *c, const struct cw_place *p, const char *own, char *dst, size_t size)
 {
 	struct cw_engine *e = container(c);
@@ -416,6 +426,10 @@ static int op_exec_string(struct cw_ctx *c, const struct cw_place *p, const char
 		return -errno;
 	if (!st.st_nlink) {
 		if (!(e->im.h->allow & CW_ALLOW_MEMFD_EXEC)) {
+			char *whole = p == &c->place[1] ? c->whole2 : c->whole;
+
+			/* it has no name in the namespace: the kernel's tells in the record what it is */
+			name_in_record(p->fd, whole);
 			c->rec.kind = CW_KIND_EXEC;
 			return -EACCES;
 		}

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from capwrap.observe.namespace import Namespace
 from capwrap.observe.records import Event, EventType, Processes, arguments, registers, text
+from capwrap.policy.ioctls import NEVER, STOP
 from capwrap.policy.namespace import NodeFlag, NodeKind, glob_regex
 from capwrap.policy.rights import SETS, Right, right_names
 
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 _SECOND_NAME = Right.RENAMEAT_TARGET | Right.LINKAT_TARGET
 _FIRST_NAME = Right.RENAMEAT_SOURCE | Right.LINKAT_SOURCE | Right.UNLINKAT
 _CHANGES_A_NAME = _SECOND_NAME | _FIRST_NAME
+_TWO_NAMES = {
+    **dict.fromkeys(("rename", "renameat", "renameat2"), Right.RENAMEAT_SOURCE | Right.RENAMEAT_TARGET),
+    **dict.fromkeys(("link", "linkat"), Right.LINKAT_SOURCE | Right.LINKAT_TARGET),
+}
 _EXEC_CALLS = frozenset({"execve", "execveat"})
 _CONNECT_CALLS = frozenset({"connect", "sendto", "sendmsg", "sendmmsg"})
 _BIND_CALLS = frozenset({"bind", "listen"})
@@ -182,6 +187,8 @@ class Reader:
         needs = Right(event.rights)
         if not needs and syscall in _EXEC_CALLS and kind in ("not-granted", "escape"):
             needs = Right.FEXECVE
+        if event.path2 and kind in ("not-granted", "escape"):
+            needs |= _TWO_NAMES.get(syscall, Right(0))  # the lookup ended before all that is needed was known
         key = (kind, syscall, event.path, event.path2, event.host, int(needs), extra)
         advice = self._advice.get(key)
         if advice is None:
@@ -259,6 +266,8 @@ class _Adviser:
         if self.syscall in _EXEC_CALLS and _is_unnamed(event.host or event.path):
             return "--allow memfd-exec", None
         if self.syscall == "ioctl" and self.kind == "syscall" and (request := _ioctl_request(self.extra)) is not None:
+            if int(request, 0) in NEVER | STOP:
+                return None, "no option allows it; this ioctl request would reach past what was granted"
             return f"--allow ioctl:{request}", None
         if self.kind == "network" and not event.path:
             return self._network()

@@ -11,6 +11,7 @@ from typing import Literal
 
 from capwrap.policy.errors import PolicyError
 from capwrap.policy.globs import check_glob, is_glob
+from capwrap.policy.ioctls import NEVER, STOP
 from capwrap.policy.items import (
     LIMITS,
     NET_MODES,
@@ -168,6 +169,11 @@ def parse_allow_option(text: str) -> Allow:
             request = int(number, 0)
         except ValueError:
             request = -1
+        if request in NEVER | STOP:
+            raise PolicyError(
+                f"the ioctl request {request:#x} is never passed",
+                remedy="leave it out; it would reach a terminal, a process or attributes past what was granted",
+            )
         if 0 <= request < 1 << 32:
             return Allow(ioctl=request)
         raise PolicyError(f"`{number}` is no ioctl request", remedy="write its number, such as ioctl:0x5413")

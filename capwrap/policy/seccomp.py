@@ -18,7 +18,7 @@ import errno
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from capwrap.policy import _pad
+from capwrap.policy import _pad, ioctls
 from capwrap.policy._syscalls import ROWS
 from capwrap.policy.bpf import (
     ALU_AND,
@@ -106,9 +106,7 @@ _FCNTL_PASS = (
 )
 
 # asm-generic/ioctls.h, asm-generic/sockios.h, linux/fs.h
-_FIOSETOWN, _SIOCSPGRP = 0x8901, 0x8902
 _FIOASYNC = 0x5452
-_FS_IOC_SETFLAGS, _FS_IOC_FSSETXATTR = 0x40086602, 0x401C5820
 #: What a terminal, a pipe or a socket answers about itself, and its owner may change.
 _IOCTL_PASS = (
     0x2,  # FIGETBSZ: the block size, as stat tells it
@@ -126,10 +124,6 @@ _IOCTL_PASS = (
     *(0x40049409, 0x4020940D, 0xC0189436),
     0x80045200,  # RNDGETENTCNT
 )
-#: Never passed, also not by --allow: they type into, or take over, a terminal that is not the target's, or name a
-#: process in memory; and those that the engine has to see.
-_IOCTL_NEVER = frozenset({0x5412, 0x541C, 0x541D, 0x5423, 0x5457, _FIOSETOWN, _SIOCSPGRP})
-_IOCTL_STOP = frozenset({_FS_IOC_SETFLAGS, _FS_IOC_FSSETXATTR})
 
 # asm-generic/socket.h
 _SOL_SOCKET, _SO_PASSPIDFD, _SO_PEERPIDFD = 1, 76, 77
@@ -289,8 +283,8 @@ def _rule_ioctl(r: _Rules) -> None:
     r.lo(1)
     cases: dict[int, Target] = dict.fromkeys(_IOCTL_PASS, ALLOW)
     cases |= dict.fromkeys(r.options.allow_ioctls, ALLOW)
-    cases |= dict.fromkeys(_IOCTL_STOP, TRACE)
-    cases |= dict.fromkeys((_FIOSETOWN, _SIOCSPGRP), refuse(errno.EPERM))
+    cases |= dict.fromkeys(ioctls.STOP, TRACE)
+    cases |= dict.fromkeys((ioctls.FIOSETOWN, ioctls.SIOCSPGRP), refuse(errno.EPERM))
     cases[_FIOASYNC] = ALLOW if r.options.landlock_scopes else refuse(errno.EPERM)
     r.asm.search(cases, refuse(errno.ENOTTY))
 
@@ -706,7 +700,7 @@ def build(
     for request in sorted(allow_ioctls):
         if not 0 <= request <= 0xFFFFFFFF:
             raise ValueError(f"ioctl request {request:#x} does not fit 32 bits")
-        if request in _IOCTL_NEVER | _IOCTL_STOP:
+        if request in ioctls.NEVER | ioctls.STOP:
             raise ValueError(f"ioctl request {request:#x} is never passed")
     r = _Rules(_Options(net, allow_ioctls, limit_processes, landlock_scopes, hold_truncation))
     asm = r.asm

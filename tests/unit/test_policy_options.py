@@ -141,7 +141,9 @@ def test_unknown_answers_are_refused(text: str) -> None:
         options.parse_violation_option(text)
 
 
-@pytest.mark.parametrize("text", ["ioctl:", "ioctl:-1", "ioctl:0x100000000", "everything"])
+@pytest.mark.parametrize(
+    "text", ["ioctl:", "ioctl:-1", "ioctl:0x100000000", "everything", "ioctl:0x5412", "ioctl:0x40086602"]
+)
 def test_unknown_exceptions_are_refused(text: str) -> None:
     with pytest.raises(PolicyError):
         options.parse_allow_option(text)

@@ -390,6 +390,25 @@ def test_an_ioctl_is_allowed_by_its_number(reader: Reader) -> None:
     assert diagnose(reader, data).allow == "--allow ioctl:0x5413"
 
 
+def test_an_ioctl_that_never_passes_has_no_option(reader: Reader) -> None:
+    data = record(EventType.REFUSAL, kind="syscall", syscall="ioctl", extra=b"ioctl:0x40086602", result=-25)
+    refusal = diagnose(reader, data)
+    assert refusal.allow is None
+    assert (refusal.hint or "").startswith("no option allows it")
+
+
+@pytest.mark.parametrize(("syscall", "ends"), [("rename", "renameat"), ("linkat", "linkat")])
+def test_of_two_names_that_are_not_granted_the_second_is_asked_for_what_it_needs(
+    reader: Reader, tree: Path, syscall: str, ends: str
+) -> None:
+    source, target = f"{tree}/open/file", os.fsencode(f"{tree}/elsewhere")
+    # the engine knows the first name's need only, where the lookup of the second fails
+    data = refusal_record(source, int(Right[f"{ends}_source".upper()]), path2=target, syscall=syscall)
+    refusal = diagnose(reader, data)
+    assert refusal.allow == f"--rw {tree}/elsewhere"
+    assert f"{ends}_target" in refusal.needs
+
+
 def test_a_memory_file_is_allowed_by_name(reader: Reader) -> None:
     data = refusal_record("/memfd:x (deleted)", int(Right.FEXECVE), "exec", 13, syscall="execveat")
     assert diagnose(reader, data).allow == "--allow memfd-exec"
