@@ -87,7 +87,7 @@ def run(
         from capwrap.observe.events_file import open_destination
 
         destination = open_destination(events)
-    recording = Recording(engine, image, argv, events=destination)
+    recording = Recording(engine, image, argv, events=destination, remember=True)
     launch = engines.Launch(
         image=image,
         argv=[os.fsencode(argument) for argument in argv],

@@ -87,7 +87,7 @@ void cw_record_process(struct cw_engine *e, int what, int pid, int64_t result, c
 	const char *s[CW_EVENT_STRINGS] = {NULL, NULL, NULL, argv};
 	size_t len[CW_EVENT_STRINGS] = {0, 0, 0, argv_len};
 
-	/* argv is kept for refusals too: they name the command that was refused */
+	/* starts and execs are kept for refusals too: they name the commands that led to what was refused */
 	emit(e, &v, s, len);
 }
 

@@ -48,8 +48,7 @@ static void on_new(struct cw_engine *e, struct cw_task *parent, int event)
 		} else {
 			if (!thread) {
 				e->res->processes++;
-				if (e->run->flags & CW_RUN_RECORD_ACCESS)
-					cw_record_process(e, CW_PROCESS_START, tid, parent->proc->pid, NULL, 0);
+				cw_record_process(e, CW_PROCESS_START, tid, parent->proc->pid, NULL, 0);
 			}
 		}
 	}
@@ -78,8 +77,7 @@ static struct cw_task *adopt_unknown(struct cw_engine *e, int tid)
 		if (proc) {
 			proc->creds |= e->creds_ever; /* CLONE_PARENT: its maker may be another */
 			e->res->processes++;
-			if (e->run->flags & CW_RUN_RECORD_ACCESS)
-				cw_record_process(e, CW_PROCESS_START, tgid, ppid, NULL, 0);
+			cw_record_process(e, CW_PROCESS_START, tgid, ppid, NULL, 0);
 		}
 	}
 	struct cw_task *t = proc ? cw_task_add(e, tid, proc) : NULL;
@@ -164,7 +162,7 @@ static void on_exec(struct cw_engine *e, struct cw_task *t)
 	}
 	if (launching && e->run->started)
 		e->run->started(e->run->sink_ctx, t->proc->pid);
-	if (launching && (e->run->flags & CW_RUN_RECORD_ACCESS))
+	if (launching)
 		cw_record_process(e, CW_PROCESS_START, t->proc->pid, (int64_t)getpid(), NULL, 0);
 	record_exec(e, t);
 	t->inject = true;

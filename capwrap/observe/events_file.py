@@ -100,10 +100,12 @@ def errno_name(result: int) -> str:
 class EventsFile:
     """One record being written to a descriptor, which it owns."""
 
-    def __init__(self, fd: int, reader: Reader, run: dict[str, Any]) -> None:
+    def __init__(self, fd: int, reader: Reader, run: dict[str, Any], times: dict[int, int] | None = None) -> None:
+        """Of an event whose identity stands in `times`, the line says how often it happened."""
         self._fd = fd
         self._reader = reader
         self._run = run
+        self._times = times or {}
         self._begun = False
         self._id = 0
         self._encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
@@ -191,6 +193,8 @@ class EventsFile:
         if refusal.registers:
             record["args"] = [f"{value:#x}" for value in refusal.registers]
         put_list(record, "argv", refusal.argv)
+        if self._times.get(id(event), 1) > 1:
+            record["times"] = self._times[id(event)]
         return record
 
     def _head(self, kind: str, event: Event) -> dict[str, Any]:

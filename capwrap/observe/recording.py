@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from capwrap.engine import Engine, Outcome
     from capwrap.observe.events_file import EventsFile
+    from capwrap.observe.last import Last
     from capwrap.observe.refusals import Access, Reader, Refusal
     from capwrap.observe.summary import Summary
 
@@ -32,7 +33,9 @@ class Recording:
         method: str = "ptrace",
         events: int | None = None,
         keep: bool = False,
+        remember: bool = False,
     ) -> None:
+        """`remember`: a small record of the run is kept for `capwrap explain --last`."""
         self._image = image
         self._argv = tuple(argv)
         self.refusals: list[Refusal] = []
@@ -44,6 +47,10 @@ class Recording:
         self.problems: list[str] = []
         """what to tell loudly about the record; valid after `finish`"""
         self._keep = keep
+        self._remember = remember and not os.environ.get("CAPWRAP_NO_LAST")
+        self._last: Last | None = None
+        self._coarse = ""
+        self._method = method
         self._waiting: list[bytes] = []
         self._waiting_size = 0
         self._reported_lost = 0
@@ -53,18 +60,28 @@ class Recording:
         self._where = ""
         if events is not None:
             self._where = os.readlink(f"/proc/self/fd/{events}")
-            from capwrap._version import VERSION
             from capwrap.observe.events_file import EventsFile
 
             self._landlock_abi = max(engine.probe().landlock_abi, 0)
-            header = {
-                "argv": list(argv),
-                "policy": f"sha256:{image[_DIGEST].hex()}",
-                "method": method,
-                "kernel": os.uname().release,
-                "capwrap": VERSION,
-            }
-            self._file = EventsFile(events, self.reader, header)
+            self._file = EventsFile(events, self.reader, self._header())
+
+    def _header(self) -> dict[str, Any]:
+        from capwrap._version import VERSION
+
+        return {
+            "argv": list(self._argv),
+            "policy": f"sha256:{self._image[_DIGEST].hex()}",
+            "method": self._method,
+            "kernel": os.uname().release,
+            "capwrap": VERSION,
+        }
+
+    def _jail(self) -> dict[str, Any]:
+        return {
+            "landlock": {"abi": self._landlock_abi, "coarse": self._coarse or None},
+            "seccomp": True,
+            "no_new_privs": True,
+        }
 
     # Made when they are first needed: a run without a refusal starts and ends without them.
 
@@ -94,13 +111,9 @@ class Recording:
 
     def jailed(self, coarse: str) -> None:
         """The jail stands: write the first line. `coarse`: where Landlock is coarser than the policy."""
+        self._coarse = coarse
         if self._file is not None:
-            jail: dict[str, Any] = {
-                "landlock": {"abi": self._landlock_abi, "coarse": coarse or None},
-                "seccomp": True,
-                "no_new_privs": True,
-            }
-            self._file.begin(jail)
+            self._file.begin(self._jail())
 
     def sink(self, batch: bytes) -> bool:
         """A batch of records; whether it was kept."""
@@ -118,6 +131,12 @@ class Recording:
         except RecordError as error:
             self._unreadable = self._unreadable or str(error)
             return False
+        if self._remember:
+            if self._last is None:
+                from capwrap.observe.last import Last
+
+                self._last = Last()
+            self._last.take(events)
         for event, refusal in events:
             if refusal is not None:
                 self.summary.add(refusal)
@@ -137,6 +156,8 @@ class Recording:
         for batch in self._waiting:
             self._take(batch)
         self._waiting.clear()
+        if self._remember:
+            self._keep_last(status, signal)
         self.lost = max(outcome.lost, self._reported_lost)
         self.complete = not (self.lost or outcome.incomplete or self._unreadable)
         file = self._file
@@ -152,3 +173,14 @@ class Recording:
             self.problems.append(f"the engine's records could not be read: {reason}; what is listed is not complete")
         if outcome.incomplete and not self.lost:  # the engine calls a run incomplete that lost records, too
             self.problems.append("something of the target went unobserved; what is listed is not complete")
+
+    def _keep_last(self, status: int | None, signal: int | None) -> None:
+        from capwrap.observe.last import forget
+
+        if self._last is None or not self._last.refused:
+            forget()
+            return
+        from capwrap.engine import landlock_abi
+
+        self._landlock_abi = self._landlock_abi or max(landlock_abi(), 0)
+        self._last.write(self.reader, self._header(), self._jail(), status=status, signal=signal)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 SHOWN = 100
 """groups that are shown; the record has all"""
 
-_REASONS = {
+REASONS = {
     "not-granted": "not granted",
     "right-missing": "a right is missing",
     "escape": "leads out of its grant",
@@ -99,7 +99,7 @@ def count(number: int, noun: str, plural: str | None = None) -> str:
 
 def _tell(group: _Group) -> list[str]:
     refusal = group.first
-    reason = _REASONS.get(refusal.kind, refusal.kind)
+    reason = REASONS.get(refusal.kind, refusal.kind)
     needs = f", needs {', '.join(refusal.needs)}" if refusal.needs else ""
     times = f" ({group.count} times)" if group.count > 1 else ""
     near = f"; nearest grant {printable(refusal.nearest)}" if refusal.nearest is not None else ""
