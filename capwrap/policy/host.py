@@ -61,6 +61,10 @@ class Host:
             known = self._seen[path] = look(path)
         return known
 
+    def forget(self) -> None:
+        """Looks at everything anew from here on: for questions without end about a namespace that is made."""
+        self._seen.clear()
+
     def content(self, path: str) -> None:
         """Notes that the content of a file, or the names in a directory, has a part in the result."""
         if path in self.files:

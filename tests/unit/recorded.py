@@ -15,7 +15,13 @@ class Written:
     def __init__(self, *argv: str) -> None:
         jail = {"landlock": {"abi": 7, "coarse": None}, "seccomp": True, "no_new_privs": True}
         self.argv = list(argv or ("make",))
-        head = {"policy": "sha256:" + "0" * 64, "method": "ptrace", "kernel": "6.18", "capwrap": "0.1.0", "jail": jail}
+        head: dict[str, Any] = {
+            "policy": "sha256:" + "0" * 64,
+            "method": "ptrace",
+            "kernel": "6.18",
+            "capwrap": "0.1.0",
+            "jail": jail,
+        }
         self.lines: list[dict[str, Any]] = [{"type": "run", "v": 1, "argv": self.argv, **head}]
         self._id = 0
         self.counts = {"refusals": 0, "absent": 0, "accesses": 0}
@@ -55,7 +61,7 @@ class Written:
         self.lines.append({"type": "end", **counts})
 
     def save(self, path: Path, *, end: bool = True) -> Path:
-        if end:
+        if end and self.lines[-1]["type"] != "end":
             self.end()
         path.write_text("".join(json.dumps(line) + "\n" for line in self.lines))
         return path
