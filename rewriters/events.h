@@ -12,7 +12,8 @@ enum cw_event_type {
 	CW_EVENT_REFUSAL = 2,
 	CW_EVENT_ABSENT = 3,
 	CW_EVENT_PROCESS = 4,
-	CW_EVENT_LOST = 5
+	CW_EVENT_LOST = 5,
+	CW_EVENT_STACK = 6, /* comes before the first REFUSAL that has it */
 };
 enum cw_event_kind { /* of REFUSAL and ABSENT */
 	             CW_KIND_NONE = 0,
@@ -39,15 +40,30 @@ struct cw_event {
 	int32_t pid;
 	int32_t tid;
 	int64_t result;  /* ACCESS: the call's result or -errno; REFUSAL, ABSENT: the -errno that was answered;
-	                    PROCESS start: parent pid; exit: wait status; LOST: how many records */
+	                    PROCESS start: parent pid; exit: wait status; LOST: how many records; STACK: its id */
 	uint64_t rights; /* ACCESS: used; REFUSAL, ABSENT: needed */
 	uint32_t grant;  /* node index of the grant that decided, or CW_NONE */
 	uint32_t grant2; /* of the second name */
 	uint32_t len[CW_EVENT_STRINGS]; /* bytes of the strings behind this struct, in this order, without NULs:
 	                    virtual path, second virtual path, host path, extra (exec: argv, each with a NUL behind it;
-	                    network: the address as text), the two paths as they were asked for where that is not what
-	                    they lead to, the last symbolic link on the way, and of REFUSAL and ABSENT the six argument
-	                    registers, 8 bytes each */
+	                    network: the address as text; STACK: struct cw_stack_head and what follows it), the two paths as
+	                    they were asked for where that is not what they lead to, the last symbolic link on the way, and of
+	                    REFUSAL and ABSENT the six argument registers, 8 bytes each */
+	/* Behind the strings and their padding, of a REFUSAL whose stack is known: the id of a STACK record, uint64_t. */
+};
+
+/* What a thread's stack was when its call was refused. */
+struct cw_stack_head {
+	uint64_t regs[17]; /* as the psABI numbers them for DWARF; the last one is rip, behind the call */
+	uint32_t n_codes;  /* this many struct cw_stack_code, each with its name behind it, padded to 8 bytes */
+	uint32_t window;   /* then so many bytes of the stack, from rsp up */
+};
+
+/* An executable mapping that the stack refers to, as /proc/PID/maps has it. */
+struct cw_stack_code {
+	uint64_t start, end, offset, inode;
+	uint32_t major, minor;
+	uint32_t name_len, zero;
 };
 
 #endif

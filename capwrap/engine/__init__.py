@@ -34,6 +34,7 @@ class Launch(NamedTuple):
     chdir: bytes | None = None
     """virtual directory to start in; None: the caller's"""
     record_access: bool = False
+    record_stack: bool = False
     linger: bool = False
     best_effort: bool = False
     foreground: bool = False
@@ -203,6 +204,7 @@ class CEngine:
             | (lib.CW_RUN_LINGER if launch.linger else 0)
             | (lib.CW_RUN_BEST_EFFORT if launch.best_effort else 0)
             | (lib.CW_RUN_FOREGROUND if launch.foreground else 0)
+            | (lib.CW_RUN_RECORD_STACK if launch.record_stack else 0)
         )
         run.timeout_ms = launch.timeout_ms
         run.stdio = list(launch.stdio)

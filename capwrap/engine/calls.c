@@ -107,6 +107,7 @@ static enum cw_plan_kind decide(struct cw_engine *e, struct cw_task *t, int nr, 
 		c->rec.grant = c->rec.grant2 = CW_NONE;
 		c->rec.extra[0] = 0;
 		c->exec.interp_fd = -1;
+		e->stack = NULL;
 		c->whole[0] = c->whole2[0] = c->via[0] = 0;
 		for (int i = 0; i < 2; i++) {
 			c->place[i].fd = c->place[i].parent = -1;
@@ -181,6 +182,7 @@ void cw_decide_stopped(struct cw_engine *e, struct cw_task *t, struct user_regs_
 		cw_resume_readable(e, t, regs);
 		return;
 	}
+	cw_stack_at_stop(e, t, regs);
 	violation(e, t, &o.ret);
 	/* answered first: whether an ungranted name exists is looked up while the target runs on */
 	cw_resume_answer(e, t, regs, o.ret);
@@ -227,6 +229,7 @@ bool cw_decide_interrupted(struct cw_engine *e, struct cw_task *t, struct user_r
 	if (e->unreadable && !t->opened)
 		return false;
 	t->opened = false;
+	cw_stack_at_stop(e, t, regs);
 	regs->rax = (uint64_t)ret;
 	regs->orig_rax = UINT64_MAX;
 	(void)cw_set_regs(e, t, regs);
@@ -251,7 +254,8 @@ void cw_decide_notified(struct cw_engine *e, const struct seccomp_notif *n)
 	enum cw_plan_kind kind = decide(e, t, n->data.nr, (const uint64_t *)n->data.args, CW_TRY_FIRST, &o);
 
 	e->answering = false;
-	if (e->unreadable && (kind == CW_PLAN_REFUSE || kind == CW_PLAN_PERFORM) && o.delivery.fd < 0) {
+	if ((e->unreadable || cw_stack_needs_stop(e, t)) && (kind == CW_PLAN_REFUSE || kind == CW_PLAN_PERFORM) &&
+	    o.delivery.fd < 0) {
 		/* at most its tracer can read it, and only at a stop: this signal brings one, and ends there (cw_on_signal) */
 		t->called = true;
 		(void)syscall(SYS_tgkill, t->proc->pid, t->tid, SIGSTOP);

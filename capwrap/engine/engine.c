@@ -183,6 +183,7 @@ static void *engine_thread(void *arg)
 	if ((e->run->flags & CW_RUN_RECORD_ACCESS) || e->res->refusals)
 		cw_record_flush(e);
 	free(e->batch);
+	free(e->look);
 	free(e->creds_first);
 	cw_pad_close(e);
 	cw_grants_close(e);

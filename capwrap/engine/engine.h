@@ -13,6 +13,7 @@ enum cw_run_flags {
 	CW_RUN_BEST_EFFORT = 1u << 2,   /* start even where the kernel gives less than the policy needs */
 	CW_RUN_FOREGROUND =
 		1u << 3, /* own the process's signals: forward TERM and HUP, stop and continue with COMMAND */
+	CW_RUN_RECORD_STACK = 1u << 4, /* emit STACK records for refusals */
 };
 
 struct cw_run {

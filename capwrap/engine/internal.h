@@ -68,6 +68,8 @@ struct cw_proc {
 	bool undumpable; /* what PR_GET_DUMPABLE answers */
 	bool nofile_set; /* the target set RLIMIT_NOFILE itself */
 	uint64_t nofile[2];
+	struct cw_stack *stacks; /* that its refused calls had */
+	unsigned n_stacks;
 	struct cw_proc *next;
 };
 
@@ -118,6 +120,8 @@ struct cw_terminal {
 
 struct cw_worker;
 struct cw_creds;
+struct cw_stack;
+struct cw_stack_look;
 struct sock_filter;
 
 #define CW_HASH 1024
@@ -215,6 +219,10 @@ struct cw_engine {
 	uint8_t *batch;
 	size_t batch_len;
 	struct cw_task *current;
+	struct cw_stack_look *look;
+	struct cw_stack *stack; /* of the call that is decided, where it is refused and that is recorded */
+	uint64_t n_stacks;
+	size_t stacks_size;
 
 	struct {
 		uint64_t ino;
@@ -433,6 +441,13 @@ void cw_record_call(struct cw_engine *e, struct cw_task *t, int64_t result);
 void cw_record_process(struct cw_engine *e, int what, int pid, int64_t result, const char *argv, size_t argv_len);
 void cw_record_flush(struct cw_engine *e);
 void cw_record_result(struct cw_engine *e, struct cw_task *t, int64_t result);
+void cw_record_stack(struct cw_engine *e, uint64_t id, const uint8_t *bytes, size_t size);
+
+/* stack.c: where in the program a refused call was made */
+void cw_stack_at_stop(struct cw_engine *e, struct cw_task *t, const struct user_regs_struct *regs);
+bool cw_stack_needs_stop(struct cw_engine *e, struct cw_task *t); /* of a thread that waits for the listener */
+uint64_t cw_stack_record(struct cw_engine *e); /* the id of e->stack, which is in the record now; 0: none */
+void cw_stacks_drop(struct cw_engine *e, struct cw_proc *p);
 
 /* ipc_objects.c */
 int64_t cw_ipc_service(struct cw_engine *e, int what, const uint64_t *arg);

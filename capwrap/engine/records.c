@@ -91,6 +91,21 @@ void cw_record_process(struct cw_engine *e, int what, int pid, int64_t result, c
 	emit(e, &v, s, len);
 }
 
+void cw_record_stack(struct cw_engine *e, uint64_t id, const uint8_t *bytes, size_t size)
+{
+	struct cw_event v = {.type = CW_EVENT_STACK,
+	                     .t = cw_now() - e->start_ns,
+	                     .pid = e->ctx.call.tgid,
+	                     .tid = e->ctx.call.tid,
+	                     .result = (int64_t)id,
+	                     .grant = CW_NONE,
+	                     .grant2 = CW_NONE};
+	const char *s[CW_EVENT_STRINGS] = {NULL, NULL, NULL, (const char *)bytes};
+	size_t len[CW_EVENT_STRINGS] = {0, 0, 0, size};
+
+	emit(e, &v, s, len);
+}
+
 /* The canonical path where the walk found one, else what was asked for. */
 static const char *name_of(const struct cw_place *p, const char *whole)
 {
@@ -167,7 +182,18 @@ void cw_record_call(struct cw_engine *e, struct cw_task *t, int64_t result)
 			e->res->lost++;
 		return;
 	}
-	emit(e, &v, s, len);
+	uint64_t stack = v.type == CW_EVENT_REFUSAL ? cw_stack_record(e) : 0;
+
+	if (!stack) {
+		emit(e, &v, s, len);
+		return;
+	}
+	uint8_t *at = room(e, size + sizeof(stack));
+
+	if (at) {
+		fill(at, &v, size + sizeof(stack), s, len);
+		memcpy(at + size, &stack, sizeof(stack));
+	}
 }
 
 void cw_record_result(struct cw_engine *e, struct cw_task *t, int64_t result)

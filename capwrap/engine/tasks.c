@@ -88,6 +88,7 @@ static void proc_drop(struct cw_engine *e, struct cw_proc *p)
 		at = &(*at)->next;
 	*at = p->next;
 	e->n_procs--;
+	cw_stacks_drop(e, p);
 	if (p->pidfd >= 0)
 		close(p->pidfd);
 	free(p);

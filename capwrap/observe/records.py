@@ -19,6 +19,8 @@ NONE = 0xFFFFFFFF
 HEADER = struct.Struct("<IBBHQiiqQII8I")
 """struct cw_event"""
 
+_ID = struct.Struct("<Q")
+
 
 class RecordError(ValueError):
     """Bytes that are no event record; the message says where and why."""
@@ -32,6 +34,7 @@ class EventType(IntEnum):
     ABSENT = 3
     PROCESS = 4
     LOST = 5
+    STACK = 6
 
 
 class ProcessEvent(IntEnum):
@@ -82,6 +85,8 @@ class Event(NamedTuple):
     """the last symbolic link on the way"""
     registers: bytes = b""
     """of REFUSAL and ABSENT: the arguments as they were in the six registers, 8 bytes each"""
+    stack: int = 0
+    """of a REFUSAL: the id of the STACK record before it that has its stack (`result` there); 0: none"""
 
     @property
     def kind_name(self) -> str:
@@ -114,6 +119,8 @@ def decode(batch: bytes) -> Iterator[Event]:
             for length in lengths:
                 strings.append(batch[at : at + length])
                 at += length
+            at += (offset - at) % 8  # the strings' padding
+            known_stack = kind_of == EventType.REFUSAL and offset + size - at >= _ID.size
             yield Event(
                 kind_of,
                 kind,
@@ -133,6 +140,7 @@ def decode(batch: bytes) -> Iterator[Event]:
                 text(strings[5]),
                 text(strings[6]),
                 strings[7],
+                _ID.unpack_from(batch, at)[0] if known_stack else 0,
             )
         offset += size
 

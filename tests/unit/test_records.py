@@ -164,6 +164,19 @@ def test_what_a_later_engine_appends_to_a_record_is_passed_over() -> None:
     assert [event.path for event in decode(data)] == ["/a", "/b"]
 
 
+def test_a_refusal_names_the_stack_that_it_has() -> None:
+    named = struct.pack("<Q", 7)
+    data = record(EventType.STACK, result=7, extra=b"snapshot") + record(
+        EventType.REFUSAL, path=b"/abc", surplus=bytes(4) + named
+    )
+    data += record(EventType.REFUSAL, path=b"/12345678", surplus=bytes(7) + named) + record(
+        EventType.REFUSAL, path=b"/x"
+    )
+    events = list(decode(data))
+    assert (events[0].type, events[0].result, events[0].extra) == (EventType.STACK, 7, b"snapshot")
+    assert [event.stack for event in events] == [0, 7, 7, 0]
+
+
 def test_a_record_of_an_unknown_type_is_passed_over() -> None:
     data = record(200, path=b"/a") + record(EventType.ACCESS, path=b"/b")
     assert [event.path for event in decode(data)] == ["/b"]

@@ -1,0 +1,388 @@
+/*
+ * Where in the program a refused call was made: the registers, the top of the stack and the code that it refers to, copied
+ * while the thread waits. What they mean is found out later, in Python (capwrap/elf/unwind.py).
+ *
+ * A stack is known by the code addresses that stand in it, and is copied once a process. What is done while the thread waits
+ * must not depend on whether the name exists on the host, which it could time: so a stack is kept also where the name is
+ * absent, until a refusal needs it or the process ends.
+ */
+#include "capwrap/engine/internal.h"
+
+#include <fcntl.h>
+#include <linux/seccomp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#define WINDOW 65536u           /* bytes of the stack, from the stack pointer up */
+#define CODES 512u              /* executable mappings that are looked at */
+#define NAMES 32768u            /* bytes of their names */
+#define TEXT 262144u            /* bytes of maps, where it has to be read as text */
+#define PER_PROCESS 256u        /* different stacks */
+#define KEPT ((size_t)64 << 20) /* bytes of all stacks that no refusal needed yet */
+
+/* linux/fs.h of Linux 6.11 */
+struct procmap_query {
+	uint64_t size, query_flags, query_addr, vma_start, vma_end, vma_flags, vma_page_size, vma_offset, inode;
+	uint32_t dev_major, dev_minor, vma_name_size, build_id_size;
+	uint64_t vma_name_addr, build_id_addr;
+};
+#define PROCMAP_QUERY_IOCTL ((unsigned long)_IOWR('f', 17, struct procmap_query))
+#define QUERY_EXECUTABLE 0x04
+#define QUERY_COVERING_OR_NEXT 0x10
+
+struct code {
+	struct cw_stack_code is;
+	uint32_t name; /* offset in `names` */
+	bool used;     /* the stack refers to it */
+};
+
+struct cw_stack {
+	struct cw_stack *next;
+	uint64_t key, id;
+	uint64_t raw;   /* of all bytes, when it was last met */
+	uint8_t *bytes; /* NULL: a record has them */
+	size_t size;
+};
+
+/* What one look at a thread found. */
+struct cw_stack_look {
+	uint8_t window[WINDOW];
+	size_t len;
+	struct code code[CODES];
+	unsigned n_codes;
+	char names[NAMES];
+	size_t names_len;
+	char text[TEXT];
+};
+
+/* --- what is looked at --- */
+
+/* By pages, so that what lies before the first one that is not there is read. */
+static bool read_window(struct cw_stack_look *l, int tid, uint64_t sp)
+{
+	struct iovec to = {l->window, WINDOW}, from[WINDOW / 4096 + 1];
+	unsigned n = 0;
+	char path[48];
+
+	for (size_t have = 0; have < WINDOW; n++) {
+		size_t take = 4096 - (size_t)((sp + have) % 4096);
+
+		if (take > WINDOW - have)
+			take = WINDOW - have;
+		from[n] = (struct iovec){(void *)(sp + have), take};
+		have += take;
+	}
+	ssize_t got = process_vm_readv(tid, &to, 1, from, n, 0);
+
+	if (got < 0 && errno != EFAULT) {
+		/* denied by a container; not cached, see memory.c */
+		snprintf(path, sizeof(path), "/proc/%d/mem", tid);
+		int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+		got = fd < 0 ? -1 : pread(fd, l->window, WINDOW, (off_t)sp);
+		if (fd >= 0)
+			close(fd);
+	}
+	l->len = got > 0 ? (size_t)got & ~(size_t)7 : 0;
+	return l->len > 0;
+}
+
+static bool add_code(struct cw_stack_look *l, const struct cw_stack_code *is, const char *name)
+{
+	size_t len = strlen(name);
+
+	if (l->n_codes == CODES || len > NAMES - l->names_len)
+		return false;
+	struct code *c = &l->code[l->n_codes++];
+
+	c->is = *is;
+	c->is.name_len = (uint32_t)len;
+	c->name = (uint32_t)l->names_len;
+	c->used = false;
+	memcpy(l->names + l->names_len, name, len);
+	l->names_len += len;
+	return true;
+}
+
+/* Before Linux 6.11, which can be asked for the executable ones alone. */
+static void codes_of_text(struct cw_stack_look *l, int maps)
+{
+	size_t have = 0;
+	ssize_t got = 1;
+
+	while (have < TEXT - 1 && (got = read(maps, l->text + have, TEXT - 1 - have)) > 0)
+		have += (size_t)got;
+	l->text[have] = 0;
+	for (char *line = l->text, *end; (end = strchr(line, '\n')); line = end + 1) {
+		struct cw_stack_code is = {0};
+		unsigned long start, last, offset, inode;
+		int at = 0;
+		char x;
+
+		*end = 0;
+		if (sscanf(line, "%lx-%lx %*2c%c%*c %lx %x:%x %lu %n", &start, &last, &x, &offset, &is.major, &is.minor,
+		           &inode, &at) != 7 ||
+		    !at || x != 'x')
+			continue;
+		is.start = start;
+		is.end = last;
+		is.offset = offset;
+		is.inode = inode;
+		if (!add_code(l, &is, line + at))
+			return;
+	}
+}
+
+/* The next executable mapping from q->query_addr on; one whose name is too long comes without it. */
+static bool next_code(int maps, struct procmap_query *q, char *name, uint32_t size)
+{
+	name[0] = 0;
+	q->vma_name_addr = (uint64_t)name;
+	q->vma_name_size = size;
+	if (!ioctl(maps, PROCMAP_QUERY_IOCTL, q))
+		return true;
+	if (errno != ENAMETOOLONG)
+		return false;
+	q->vma_name_addr = q->vma_name_size = 0;
+	return !ioctl(maps, PROCMAP_QUERY_IOCTL, q);
+}
+
+static void read_codes(struct cw_stack_look *l, int tid)
+{
+	struct procmap_query q = {.size = sizeof(q), .query_flags = QUERY_EXECUTABLE | QUERY_COVERING_OR_NEXT};
+	char path[48], name[4096];
+
+	l->n_codes = 0;
+	l->names_len = 0;
+	snprintf(path, sizeof(path), "/proc/%d/maps", tid);
+	int maps = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (maps < 0)
+		return;
+	while (next_code(maps, &q, name, sizeof(name))) {
+		struct cw_stack_code is = {.start = q.vma_start,
+		                           .end = q.vma_end,
+		                           .offset = q.vma_offset,
+		                           .inode = q.inode,
+		                           .major = q.dev_major,
+		                           .minor = q.dev_minor};
+
+		if (!add_code(l, &is, name))
+			break;
+		q.query_addr = q.vma_end;
+	}
+	if (!l->n_codes && errno != ENOENT)
+		codes_of_text(l, maps);
+	close(maps);
+}
+
+/* The executable mapping that holds an address, or NULL. They are in order. */
+static struct code *code_at(struct cw_stack_look *l, uint64_t a)
+{
+	unsigned low = 0, high = l->n_codes;
+
+	while (low < high) {
+		unsigned mid = (low + high) / 2;
+
+		if (l->code[mid].is.end <= a)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low < l->n_codes && l->code[low].is.start <= a ? &l->code[low] : NULL;
+}
+
+static uint64_t mix(uint64_t key, uint64_t word)
+{
+	key = (key ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+	return key ^ key >> 29;
+}
+
+static struct cw_stack *known(const struct cw_proc *p, uint64_t key, uint64_t raw)
+{
+	struct cw_stack *s = p->stacks;
+
+	while (s && s->key != key && s->raw != raw)
+		s = s->next;
+	return s;
+}
+
+/* Sets e->stack where the thread's stack is known, else `key` to what it will be known by; false where it cannot be read. */
+static bool look(struct cw_engine *e, const struct cw_task *t, uint64_t pc, uint64_t sp, uint64_t *key, uint64_t *raw)
+{
+	struct cw_stack_look *l = e->look;
+	uint64_t word;
+
+	if (!l)
+		l = e->look = malloc(sizeof(*l));
+	if (!l || !read_window(l, t->tid, sp))
+		return false;
+	*key = mix(1, pc);
+	*raw = mix(*key, sp);
+	for (size_t at = 0; at < l->len; at += 8) {
+		memcpy(&word, l->window + at, sizeof(word));
+		*raw = mix(*raw, word);
+	}
+	/* a storm: not even the mappings are looked at */
+	e->stack = known(t->proc, 0, *raw);
+	if (e->stack)
+		return true;
+	read_codes(l, t->tid);
+	if (!l->n_codes)
+		return false;
+	uint64_t low = l->code[0].is.start, high = l->code[l->n_codes - 1].is.end;
+	struct code *c = code_at(l, pc);
+
+	if (c)
+		c->used = true;
+	for (size_t at = 0; at < l->len; at += 8) {
+		memcpy(&word, l->window + at, sizeof(word));
+		if (word < low || word >= high || !(c = code_at(l, word)))
+			continue;
+		c->used = true;
+		*key = mix(*key, word);
+	}
+	e->stack = known(t->proc, *key, *raw);
+	if (e->stack)
+		e->stack->raw = *raw;
+	return true;
+}
+
+/* --- what is kept --- */
+
+static bool full(const struct cw_engine *e, const struct cw_proc *p)
+{
+	return p->n_stacks >= PER_PROCESS || e->stacks_size > KEPT;
+}
+
+static void keep(struct cw_engine *e, struct cw_proc *p, uint64_t key, uint64_t raw, const struct user_regs_struct *r)
+{
+	const struct cw_stack_look *l = e->look;
+	struct cw_stack_head h = {.regs = {r->rax, r->rdx, r->rcx, r->rbx, r->rsi, r->rdi, r->rbp, r->rsp, r->r8, r->r9,
+	                                   r->r10, r->r11, r->r12, r->r13, r->r14, r->r15, r->rip},
+	                          .window = (uint32_t)l->len};
+	size_t size = sizeof(h) + l->len;
+
+	for (unsigned i = 0; i < l->n_codes; i++)
+		if (l->code[i].used) {
+			h.n_codes++;
+			size += sizeof(struct cw_stack_code) + ((l->code[i].is.name_len + 7u) & ~7u);
+		}
+	struct cw_stack *s = calloc(1, sizeof(*s));
+	uint8_t *at = s ? calloc(1, size) : NULL;
+
+	if (!at) {
+		free(s);
+		return;
+	}
+	*s = (struct cw_stack){
+		.next = p->stacks, .key = key, .raw = raw, .id = ++e->n_stacks, .bytes = at, .size = size};
+	memcpy(at, &h, sizeof(h));
+	at += sizeof(h);
+	for (unsigned i = 0; i < l->n_codes; i++)
+		if (l->code[i].used) {
+			const struct cw_stack_code *is = &l->code[i].is;
+
+			memcpy(at, is, sizeof(*is));
+			memcpy(at + sizeof(*is), l->names + l->code[i].name, is->name_len);
+			at += sizeof(*is) + ((is->name_len + 7u) & ~7u);
+		}
+	memcpy(at, l->window, l->len);
+	p->stacks = s;
+	p->n_stacks++;
+	e->stacks_size += size;
+	e->stack = s;
+}
+
+static bool wanted(const struct cw_engine *e, const struct cw_task *t)
+{
+	return (e->run->flags & CW_RUN_RECORD_STACK) && e->ctx.rec.kind != CW_KIND_NONE && !t->launching;
+}
+
+void cw_stack_at_stop(struct cw_engine *e, struct cw_task *t, const struct user_regs_struct *regs)
+{
+	uint64_t key, raw;
+
+	if (wanted(e, t) && look(e, t, regs->rip, regs->rsp, &key, &raw) && !e->stack && !full(e, t->proc))
+		keep(e, t->proc, key, raw, regs);
+}
+
+/* Whether a SIGCONT waits to be taken: a SIGSTOP would take it away (prepare_signal in kernel/signal.c). */
+static bool awaits_cont(int tid)
+{
+	char path[48], line[256];
+	unsigned long long own = 0, shared = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", tid);
+	FILE *f = fopen(path, "re");
+
+	if (!f)
+		return true;
+	while (fgets(line, sizeof(line), f)) {
+		(void)sscanf(line, "SigPnd: %llx", &own);
+		(void)sscanf(line, "ShdPnd: %llx", &shared);
+	}
+	fclose(f);
+	return (own | shared) >> (SIGCONT - 1) & 1;
+}
+
+/*
+ * A thread that waits for the listener shows its stack pointer, and no other register. That is enough to know a stack by;
+ * for a new one the thread has to stop.
+ */
+bool cw_stack_needs_stop(struct cw_engine *e, struct cw_task *t)
+{
+	char path[48], line[256];
+	unsigned long long sp = 0, pc = 0;
+
+	if (!wanted(e, t))
+		return false;
+	snprintf(path, sizeof(path), "/proc/%d/syscall", t->tid);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, line, sizeof(line) - 1);
+
+	if (fd >= 0)
+		close(fd);
+	line[n > 0 ? n : 0] = 0;
+	if (sscanf(line, "%*d %*x %*x %*x %*x %*x %*x %llx %llx", &sp, &pc) == 2) {
+		uint64_t key, raw;
+
+		if (!look(e, t, pc, sp, &key, &raw) || e->stack)
+			return false;
+	}
+	return !full(e, t->proc) && !awaits_cont(t->tid);
+}
+
+uint64_t cw_stack_record(struct cw_engine *e)
+{
+	struct cw_stack *s = e->stack;
+
+	if (!s)
+		return 0;
+	if (s->bytes) {
+		cw_record_stack(e, s->id, s->bytes, s->size);
+		free(s->bytes);
+		s->bytes = NULL;
+		e->stacks_size -= s->size;
+	}
+	return s->id;
+}
+
+void cw_stacks_drop(struct cw_engine *e, struct cw_proc *p)
+{
+	for (struct cw_stack *s = p->stacks, *next; s; s = next) {
+		next = s->next;
+		if (e->stack == s)
+			e->stack = NULL;
+		if (s->bytes)
+			e->stacks_size -= s->size;
+		free(s->bytes);
+		free(s);
+	}
+	p->stacks = NULL;
+	p->n_stacks = 0;
+}
