@@ -88,10 +88,12 @@ class _Collector:
 
 
 def _column(item: pytest.Item, mark: pytest.Mark) -> str:
-    """Who attacks, and where: `arena` says so, or else the caller attacks under the default policy."""
+    """Who attacks, and where: `arena` says so, or else the caller (of each_bench) under the default policy."""
     callspec = getattr(item, "callspec", None)
-    variant = "self-workspace" if callspec is None else str(callspec.params.get("arena", "self-workspace"))
-    who, environment = variant.split("-")
+    params = {} if callspec is None else callspec.params
+    who, environment = str(params.get("arena", "self-workspace")).split("-")
+    if params.get("each_bench") == "nobody":
+        who = "user"
     if who == "self":
         who = "root" if os.geteuid() == 0 else "user"
     return f"{who}-{mark.kwargs.get('inside', environment)}"

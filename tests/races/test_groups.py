@@ -43,6 +43,7 @@ def confined(bench: Bench, program: Path, way: str) -> list[str | Path]:
     return [*bench.runner.capwrap, "run", "-q", "--rox", program, "--", program, way]
 
 
+@pytest.mark.stopped_by("supervisor")
 @pytest.mark.parametrize("way", ["stop", "tstp", "moved", "command"])
 def test_no_stop_in_the_callers_group_becomes_a_hangup_for_it(
     each_bench: Bench, plain_programs: Programs, keeper: Path, way: str
@@ -53,6 +54,7 @@ def test_no_stop_in_the_callers_group_becomes_a_hangup_for_it(
     assert (ended.status, ended.signals) == (0, 0), str(ended)
 
 
+@pytest.mark.stopped_by("supervisor")
 def test_no_link_that_goes_becomes_a_hangup_where_the_caller_stopped_one_of_its_own(
     each_bench: Bench, plain_programs: Programs, keeper: Path
 ) -> None:
@@ -64,6 +66,7 @@ def test_no_link_that_goes_becomes_a_hangup_where_the_caller_stopped_one_of_its_
     assert (ended.status, ended.signals) == (0, 0), str(ended)
 
 
+@pytest.mark.no_attack
 @pytest.mark.parametrize(("way", "expected"), [("linked", "stopped"), ("ignored", "went on")])
 def test_a_stop_from_the_terminal_stops_whom_it_would_stop_natively(
     each_bench: Bench, plain_programs: Programs, way: str, expected: str
@@ -100,6 +103,7 @@ def start(bench: Bench, argv: Sequence[str | Path]) -> subprocess.Popen[bytes]:
     )
 
 
+@pytest.mark.stopped_by("supervisor")
 def test_the_link_ends_with_the_supervisor_though_both_are_killed_or_stopped(
     each_bench: Bench, plain_programs: Programs
 ) -> None:
@@ -132,6 +136,7 @@ def limited_bench(request: pytest.FixtureRequest) -> Bench:
     return limited
 
 
+@pytest.mark.stopped_by("supervisor")
 def test_where_no_link_can_be_made_nobody_leaves_the_group_or_stops_in_it(
     limited_bench: Bench, plain_programs: Programs
 ) -> None:
