@@ -21,6 +21,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 /* Does it stop, before it ends? */
@@ -71,19 +72,50 @@ static void link_and_leave(const char *way, pid_t home)
 	_exit(0);
 }
 
-/* The link is a child that goes away while `command` is stopped. */
+static double now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
+static int is_stopped(pid_t pid)
+{
+	char path[32], state = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	FILE *f = fopen(path, "r");
+
+	if (f && fscanf(f, "%*d %*s %c", &state) != 1)
+		state = 0;
+	if (f)
+		fclose(f);
+	return state == 'T' || state == 't';
+}
+
+/* The link is a child that goes away while `command` is stopped, which its own parent ends when it comes to it. */
 static void link_and_stop(pid_t command, pid_t home)
 {
-	for (int i = 0; i < 20; i++) {
+	for (int i = 0; i < 10; i++) {
+		int hold[2], status;
+		char byte;
+
+		if (pipe(hold))
+			_exit(2);
 		pid_t child = fork();
-		int status;
 
 		if (!child) {
-			usleep(1000);
-			_exit(0);
+			close(hold[1]);
+			_exit(read(hold[0], &byte, 1) == 1);
 		}
 		setpgid(0, 0);
 		kill(command, SIGSTOP);
+		/* under a supervisor that stops with it, nobody sees it so: not for long, then */
+		for (double until = now() + 0.005; !is_stopped(command) && now() < until;)
+			;
+		close(hold[0]);
+		close(hold[1]);
 		waitpid(child, &status, 0);
 		kill(command, SIGCONT);
 		/* back, for the next child to be made in the first group */
