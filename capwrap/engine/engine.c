@@ -240,7 +240,8 @@ int cw_run(const struct cw_run *run, struct cw_result *result)
 	}
 	e->run = run;
 	e->res = result;
-	e->listener = e->pad_fd = e->pad_ro = e->result_fd = e->scratch_fd = e->disk_fd = e->ruleset = e->link = -1;
+	e->listener = e->pad_fd = e->pad_ro = e->result_fd = e->scratch_fd = e->disk_fd = e->ruleset = -1;
+	e->link.told = e->ipc_keeper.told = -1;
 	e->gadget = -1;
 	e->start_ns = cw_now();
 	e->uid = getuid();

@@ -11,8 +11,6 @@
  */
 #include "capwrap/engine/internal.h"
 
-#include <fcntl.h>
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -84,157 +82,50 @@ static bool linked_by_target(struct cw_engine *e)
 	return false;
 }
 
-/* What the link is given: its pipe, the supervisor's descriptor, and where it says that it is there. */
-struct link {
-	int told, supervisor, ready;
-	long pid;
-};
-
-static long fork_raw(void)
-{
-	return syscall(SYS_clone, 0, 0, 0, 0, 0);
-}
-
-static _Noreturn void leave(void)
-{
-	for (;;)
-		syscall(SYS_exit_group, 0);
-}
-
 /* Ends with its parent, and at no signal that is sent to the group. */
 static _Noreturn void be_member(pid_t parent)
 {
 	(void)syscall(SYS_close_range, 0, ~0u, 0);
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) || syscall(SYS_getppid) != parent)
-		leave();
+		cw_helper_leave();
 	for (;;)
 		(void)syscall(SYS_pause);
 }
 
-/*
- * In the link's process, a copy of one with threads: by raw calls alone. It waits until it is told to end, or the supervisor has
- * ended. Closed without a word, the pipe says that the supervisor is about to end, but all that it traces has to end before.
- */
-static _Noreturn void be_link(const struct link *l)
+static void be_link(void *arg)
 {
-	struct pollfd p[3] = {{.fd = 0, .events = POLLIN}, {.fd = 1, .events = POLLIN}, {.fd = 3, .events = POLLIN}};
 	pid_t self = (pid_t)syscall(SYS_getpid);
-	bool hung = false;
+	long member = cw_helper_fork();
 
-	(void)prctl(PR_SET_NAME, "capwrap-link", 0, 0, 0);
-	if (syscall(SYS_dup3, l->told, 0, 0) < 0 || syscall(SYS_dup3, l->supervisor, 1, 0) < 0 ||
-	    syscall(SYS_dup3, l->ready, 2, 0) < 0 || syscall(SYS_close_range, 3, ~0u, 0))
-		leave();
-	long member = fork_raw();
-
+	(void)arg;
 	if (!member)
 		be_member(self);
-	if (member < 0 || syscall(SYS_pidfd_open, member, 0) != 3)
-		leave();
+	int held = member < 0 ? -1 : (int)syscall(SYS_pidfd_open, member, 0);
+
+	if (held < 0)
+		return;
 	if (!syscall(SYS_setpgid, 0, 0)) {
-		(void)!write(2, "r", 1);
-		(void)syscall(SYS_close, 2);
-		while (syscall(SYS_poll, p, 3, hung ? 10000 : -1) > 0) {
-			if ((p[0].revents & POLLIN) || p[1].revents || p[2].revents)
-				break;
-			hung = true;
-			p[0].fd = -1;
-		}
+		cw_helper_ready();
+		cw_helper_wait(held);
 	}
 	/* out of the group first: of a member that ends in it the kernel may tell the others */
 	(void)syscall(SYS_setpgid, member, 0);
 	(void)syscall(SYS_kill, member, SIGKILL);
 	(void)syscall(SYS_wait4, member, NULL, __WALL, NULL);
-	leave();
-}
-
-/* By a thread of its own: the engine's waits for the children of its own, all of which are the target's. */
-static void *fork_link(void *arg)
-{
-	struct link *l = arg;
-
-	l->pid = fork_raw();
-	if (!l->pid)
-		be_link(l);
-	return NULL;
-}
-
-static void close_one(int fd)
-{
-	if (fd >= 0)
-		close(fd);
-}
-
-static void end_link(struct cw_engine *e)
-{
-	struct pollfd p = {.fd = e->link, .events = 0};
-	int status;
-
-	if (e->link < 0)
-		return;
-	/* POLLERR: nobody reads any more, it has gone */
-	(void)!write(e->link, ".", 1);
-	if (poll(&p, 1, 1000) != 1)
-		(void)kill(e->link_pid, SIGKILL);
-	while (waitpid(e->link_pid, &status, __WALL) < 0 && errno == EINTR) {
-	}
-	close(e->link);
-	e->link = -1;
-}
-
-static bool make_link(struct cw_engine *e)
-{
-	int told[2] = {-1, -1}, ready[2] = {-1, -1};
-	struct link l = {.told = -1, .supervisor = -1, .ready = -1, .pid = -1};
-	int supervisor = (int)syscall(SYS_pidfd_open, getpid(), 0);
-	char byte = 0;
-
-	/* it shall not have what the engine has adopted of the target */
-	cw_adopt_end(e);
-	if (supervisor >= 0 && !pipe2(told, O_CLOEXEC) && !pipe2(ready, O_CLOEXEC)) {
-		pthread_t thread;
-
-		/* out of the way of the numbers that it moves them to */
-		l.told = fcntl(told[0], F_DUPFD_CLOEXEC, 3);
-		l.supervisor = fcntl(supervisor, F_DUPFD_CLOEXEC, 3);
-		l.ready = fcntl(ready[1], F_DUPFD_CLOEXEC, 3);
-		if (!pthread_create(&thread, NULL, fork_link, &l))
-			(void)pthread_join(thread, NULL);
-	}
-	close_one(l.told);
-	close_one(l.supervisor);
-	close_one(l.ready);
-	close_one(supervisor);
-	close_one(told[0]);
-	close_one(ready[1]);
-	if (l.pid > 0) {
-		while (read(ready[0], &byte, 1) < 0 && errno == EINTR) {
-		}
-		e->link = told[1];
-		e->link_pid = (int)l.pid;
-		if (!byte)
-			end_link(e);
-	} else {
-		close_one(told[1]);
-	}
-	close_one(ready[0]);
-	return e->link >= 0;
 }
 
 /* True where our group is linked to the session by something that is not the target's. */
 static bool link_group(struct cw_engine *e)
 {
-	struct pollfd p = {.fd = e->link, .events = 0};
-
-	if (e->link >= 0 && !poll(&p, 1, 0))
+	if (cw_helper_lives(&e->link))
 		return true;
-	end_link(e);
-	return linked_above() || make_link(e);
+	cw_helper_end(&e->link);
+	return linked_above() || cw_helper_start(e, &e->link, "capwrap-link", be_link, NULL);
 }
 
 void cw_group_end(struct cw_engine *e)
 {
-	end_link(e);
+	cw_helper_end(&e->link);
 }
 
 static bool catches(int tid, int sig)

@@ -118,6 +118,12 @@ struct cw_terminal {
 	int fd; /* O_PATH, where it is held */
 };
 
+struct cw_helper {
+	int told; /* what it waits for; -1: there is none */
+	int pid;
+};
+
+struct cw_ipc_book;
 struct cw_worker;
 struct cw_creds;
 struct cw_stack;
@@ -183,8 +189,7 @@ struct cw_engine {
 	unsigned n_early;
 	int root_pid;
 	bool root_ended, tearing, killed;
-	int link; /* what the process that links our group to the session waits for; -1: there is none */
-	int link_pid;
+	struct cw_helper link; /* our group to its session */
 	int root_status;
 	int listener;
 	struct cw_worker *workers; /* calls that block on the target's behalf */
@@ -230,14 +235,8 @@ struct cw_engine {
 	} bound[128]; /* datagram sockets of the target that it may send to: --net loopback */
 	int n_bound;
 
-	/* IPC objects of the target */
-	struct {
-		int kind, id;
-		int64_t key;
-	} * ipc;
-	int n_ipc;
-	char **mq;
-	int n_mq;
+	struct cw_ipc_book *ipc; /* IPC objects of the target; NULL: it has made none */
+	struct cw_helper ipc_keeper;
 	struct cw_terminal terminals[64]; /* /dev/pts: those of the target */
 };
 
@@ -403,6 +402,15 @@ int cw_group_stop(struct cw_engine *e, const struct cw_task *t, int sig);
 bool cw_group_may_stop(struct cw_engine *e);
 int cw_group_join(struct cw_engine *e, int pid, int group);
 void cw_group_end(struct cw_engine *e);
+
+/* helpers.c: processes of our own. In `body` and what it calls, raw calls only */
+bool cw_helper_start(struct cw_engine *e, struct cw_helper *h, const char *name, void (*body)(void *arg), void *arg);
+bool cw_helper_lives(const struct cw_helper *h);
+void cw_helper_end(struct cw_helper *h);
+void cw_helper_ready(void);
+void cw_helper_wait(int other);
+long cw_helper_fork(void);
+_Noreturn void cw_helper_leave(void);
 
 /* supervise.c */
 void cw_supervise(struct cw_engine *e, int status); /* `status`: the stop in which COMMAND's process waits */

@@ -1,12 +1,16 @@
-/* System V and POSIX IPC objects: made by the supervisor for the target, kept in a book, removed with the target. */
+/*
+ * System V and POSIX IPC objects: made by the supervisor for the target, kept in a book, removed with the target. Nothing else
+ * removes them, so the book is shared with a process of ours that does where the supervisor was killed. No file holds it: a
+ * target that was granted the directory of that file could write the objects of others into it.
+ */
 #include "capwrap/engine/internal.h"
 
 #include <fcntl.h>
 #include <mqueue.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/ipc.h>
+#include <sys/mman.h>
 #include <sys/msg.h>
 #include <sys/sem.h>
 #include <sys/shm.h>
@@ -29,25 +33,113 @@ static int get(uint64_t kind, const uint64_t *arg, int flags)
 	}
 }
 
-static int own(struct cw_engine *e, uint64_t kind, int id)
+#define MAX_OBJECTS 8192
+#define MAX_QUEUES 1024
+
+struct cw_ipc_book {
+	int n_objects, n_queues;
+	int room; /* how many objects before those that are no more are dropped */
+	struct {
+		int kind, id;
+	} object[MAX_OBJECTS];
+	char queue[MAX_QUEUES][300];
+};
+
+static int remove_object(int kind, int id)
 {
-	for (int i = 0; i < e->n_ipc; i++)
-		if (e->ipc[i].kind == (int)kind && e->ipc[i].id == id)
+	switch (kind) {
+	case SHM:
+		return (int)syscall(SYS_shmctl, id, IPC_RMID, NULL);
+	case SEM:
+		return (int)syscall(SYS_semctl, id, 0, IPC_RMID, NULL);
+	default:
+		return (int)syscall(SYS_msgctl, id, IPC_RMID, NULL);
+	}
+}
+
+static bool exists(int kind, int id)
+{
+	struct shmid_ds shm;
+	struct semid_ds sem;
+	struct msqid_ds msg;
+	int ret = kind == SHM   ? shmctl(id, IPC_STAT, &shm)
+	          : kind == SEM ? semctl(id, 0, IPC_STAT, &sem)
+	                        : msgctl(id, IPC_STAT, &msg);
+
+	return !ret || (errno != EINVAL && errno != EIDRM);
+}
+
+static void remove_all(const struct cw_ipc_book *b)
+{
+	for (int i = 0; i < b->n_queues; i++)
+		(void)syscall(SYS_mq_unlink, b->queue[i]);
+	for (int i = 0; i < b->n_objects; i++)
+		(void)remove_object(b->object[i].kind, b->object[i].id);
+}
+
+/* In the keeper's process. */
+static void keep(void *arg)
+{
+	/* nobody who ends the whole job ends this */
+	if (syscall(SYS_setsid) < 0)
+		return;
+	cw_helper_ready();
+	cw_helper_wait(-1);
+	remove_all(arg);
+}
+
+/* The book, with somebody who keeps it; NULL where there can be none, and then no object is made. */
+static struct cw_ipc_book *book(struct cw_engine *e)
+{
+	if (!e->ipc) {
+		void *made = mmap(NULL, sizeof(*e->ipc), PROT_READ | PROT_WRITE,
+		                  MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+		if (made == MAP_FAILED)
+			return NULL;
+		e->ipc = made;
+	}
+	if (cw_helper_lives(&e->ipc_keeper))
+		return e->ipc;
+	cw_helper_end(&e->ipc_keeper);
+	return cw_helper_start(e, &e->ipc_keeper, "capwrap-ipc", keep, e->ipc) ? e->ipc : NULL;
+}
+
+static int own(const struct cw_engine *e, uint64_t kind, int id)
+{
+	for (int i = 0; e->ipc && i < e->ipc->n_objects; i++)
+		if (e->ipc->object[i].kind == (int)kind && e->ipc->object[i].id == id)
 			return i;
 	return -1;
 }
 
-static int64_t add(struct cw_engine *e, uint64_t kind, int id, int64_t key)
+/* What the target has removed: an id that stays in the book could one day be somebody else's (ipc/util.c counts them round). */
+static void prune(struct cw_ipc_book *b)
 {
-	void *more = realloc(e->ipc, (size_t)(e->n_ipc + 1) * sizeof(*e->ipc));
+	int n = 0;
 
-	if (!more)
-		return -ENOMEM;
-	e->ipc = more;
-	e->ipc[e->n_ipc].kind = (int)kind;
-	e->ipc[e->n_ipc].id = id;
-	e->ipc[e->n_ipc].key = key;
-	e->n_ipc++;
+	for (int i = 0; i < b->n_objects; i++)
+		if (exists(b->object[i].kind, b->object[i].id))
+			b->object[n++] = b->object[i];
+	b->n_objects = n;
+	b->room = 2 * n + 64 < MAX_OBJECTS ? 2 * n + 64 : MAX_OBJECTS;
+}
+
+static int64_t make(struct cw_engine *e, uint64_t kind, const uint64_t *arg, int flags)
+{
+	struct cw_ipc_book *b = book(e);
+
+	if (b && b->n_objects >= b->room)
+		prune(b);
+	if (!b || b->n_objects == MAX_OBJECTS)
+		return -ENOSPC;
+	int id = get(kind, arg, flags);
+
+	if (id < 0)
+		return -errno;
+	b->object[b->n_objects].kind = (int)kind;
+	b->object[b->n_objects].id = id;
+	b->n_objects++;
 	return id;
 }
 
@@ -56,16 +148,13 @@ static int64_t ipc_get(struct cw_engine *e, const uint64_t *arg)
 	uint64_t kind = arg[0];
 	int flags = (int)arg[3], id;
 
-	if ((key_t)arg[1] == IPC_PRIVATE) {
-		id = get(kind, arg, flags | IPC_CREAT);
-		return id < 0 ? -errno : add(e, kind, id, 0);
-	}
+	if ((key_t)arg[1] == IPC_PRIVATE)
+		return make(e, kind, arg, flags | IPC_CREAT);
 	if (flags & IPC_CREAT) {
-		id = get(kind, arg, flags | IPC_EXCL);
-		if (id >= 0)
-			return add(e, kind, id, (int64_t)arg[1]);
-		if (errno != EEXIST)
-			return -errno;
+		int64_t made = make(e, kind, arg, flags | IPC_EXCL);
+
+		if (made != -EEXIST)
+			return made;
 	}
 	id = get(kind, arg, flags & ~(IPC_CREAT | IPC_EXCL));
 	if (id >= 0 && own(e, kind, id) >= 0)
@@ -79,33 +168,60 @@ static void mq_name(struct cw_engine *e, char dst[300])
 	snprintf(dst, 300, "capwrap-%d-%llu-%.200s", (int)getpid(), (unsigned long long)e->start_ns, e->ctx.path);
 }
 
+static int queue(const struct cw_engine *e, const char *name)
+{
+	for (int i = 0; e->ipc && i < e->ipc->n_queues; i++)
+		if (!strcmp(e->ipc->queue[i], name))
+			return i;
+	return -1;
+}
+
 static int64_t mq_service_open(struct cw_engine *e, const uint64_t *arg)
 {
 	char name[300];
 	int flags = (int)arg[0];
+	bool noted = false;
 
 	mq_name(e, name);
+	if ((flags & O_CREAT) && queue(e, name) < 0) {
+		struct cw_ipc_book *b = book(e);
+
+		/* before it is made: its name is ours alone */
+		if (!b || b->n_queues == MAX_QUEUES)
+			return -ENOSPC;
+		memcpy(b->queue[b->n_queues], name, sizeof(name));
+		b->n_queues++;
+		noted = true;
+	}
 	long fd = syscall(SYS_mq_open, name, flags | O_CLOEXEC, (mode_t)arg[1], arg[2] ? e->ctx.bytes : NULL);
 
-	if (fd < 0)
-		return -errno;
-	for (int i = 0; i < e->n_mq; i++)
-		if (!strcmp(e->mq[i], name))
-			return fd;
-	char **more = realloc(e->mq, (size_t)(e->n_mq + 1) * sizeof(*more));
+	if (fd >= 0)
+		return fd;
+	if (noted)
+		e->ipc->n_queues--;
+	return -errno;
+}
 
-	if (more) {
-		e->mq = more;
-		more[e->n_mq] = strdup(name);
-		if (more[e->n_mq])
-			e->n_mq++;
+static int64_t mq_service_unlink(struct cw_engine *e)
+{
+	char name[300];
+
+	mq_name(e, name);
+	if (syscall(SYS_mq_unlink, name))
+		return -errno;
+	int i = queue(e, name);
+
+	if (i >= 0) {
+		struct cw_ipc_book *b = e->ipc;
+
+		memcpy(b->queue[i], b->queue[b->n_queues - 1], sizeof(b->queue[i]));
+		b->n_queues--;
 	}
-	return fd;
+	return 0;
 }
 
 int64_t cw_ipc_service(struct cw_engine *e, int what, const uint64_t *arg)
 {
-	char name[300];
 	int i;
 
 	switch (what) {
@@ -115,14 +231,15 @@ int64_t cw_ipc_service(struct cw_engine *e, int what, const uint64_t *arg)
 		return own(e, arg[0], (int)arg[1]) >= 0;
 	case CW_SERVICE_IPC_GONE:
 		i = own(e, arg[0], (int)arg[1]);
-		if (i >= 0)
-			e->ipc[i] = e->ipc[--e->n_ipc];
+		if (i >= 0) {
+			e->ipc->object[i] = e->ipc->object[e->ipc->n_objects - 1];
+			e->ipc->n_objects--;
+		}
 		return 0;
 	case CW_SERVICE_MQ_OPEN:
 		return mq_service_open(e, arg);
 	case CW_SERVICE_MQ_UNLINK:
-		mq_name(e, name);
-		return syscall(SYS_mq_unlink, name) ? -errno : 0;
+		return mq_service_unlink(e);
 	default:
 		return -ENOSYS;
 	}
@@ -130,18 +247,10 @@ int64_t cw_ipc_service(struct cw_engine *e, int what, const uint64_t *arg)
 
 void cw_ipc_end(struct cw_engine *e)
 {
-	for (int i = 0; i < e->n_ipc; i++) {
-		if (e->ipc[i].kind == SHM)
-			(void)shmctl(e->ipc[i].id, IPC_RMID, NULL);
-		else if (e->ipc[i].kind == SEM)
-			(void)semctl(e->ipc[i].id, 0, IPC_RMID);
-		else
-			(void)msgctl(e->ipc[i].id, IPC_RMID, NULL);
-	}
-	free(e->ipc);
-	for (int i = 0; i < e->n_mq; i++) {
-		(void)syscall(SYS_mq_unlink, e->mq[i]);
-		free(e->mq[i]);
-	}
-	free(e->mq);
+	if (!e->ipc)
+		return;
+	remove_all(e->ipc);
+	e->ipc->n_objects = e->ipc->n_queues = 0;
+	cw_helper_end(&e->ipc_keeper);
+	munmap(e->ipc, sizeof(*e->ipc));
 }
