@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from capwrap.engine import Features
-    from capwrap.policy.namespace import Namespace
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +205,7 @@ def place_remarks() -> tuple[list[str], list[str]]:
     from capwrap.policy import Policy, PolicyError
     from capwrap.policy.build import build_namespace
     from capwrap.policy.check import warnings
+    from capwrap.policy.coarse import coarse_places
 
     policy = Policy.profile(Policy.DEFAULT_PROFILE)
     try:
@@ -213,26 +213,6 @@ def place_remarks() -> tuple[list[str], list[str]]:
     except (PolicyError, Failure) as error:
         return [], [f"the default policy cannot be used here: {error}"]
     return coarse_places(space), list(warnings(space))
-
-
-def coarse_places(space: Namespace) -> list[str]:
-    """Where Landlock, which holds whole directories, permits more than the policy."""
-    from capwrap.policy.namespace import NodeKind
-    from capwrap.policy.rights import Right
-
-    directories = [
-        node.path.rstrip("/") + "/"
-        for node in space.nodes()
-        if node.kind is NodeKind.DIR and node.rights & Right.FEXECVE
-    ]
-    lines = []
-    for node in space.nodes():
-        replaceable = node.rights & Right.FEXECVE and node.rights & Right.WRITE
-        if node.kind is NodeKind.NAME and (replaceable or node.rights & Right.BINDAT):
-            lines.append(f"{node.path}: Landlock holds its directory, not this name alone")
-        elif node.kind is NodeKind.DENY and any(node.path.startswith(path) for path in directories):
-            lines.append(f"{node.path}: denied in a granted directory, in which Landlock lets execute")
-    return lines + [f"{pattern}: denied by a pattern, which Landlock does not know" for pattern in space.globs]
 
 
 @click.command("doctor", cls=Command, short_help="Show what this kernel and container offer.")

@@ -44,7 +44,7 @@ struct cw_result {
 	uint64_t lost;  /* records that the sink did not take */
 	int incomplete; /* something of the target went unobserved */
 	char landlock_coarse
-		[512]; /* where Landlock is coarser than the policy, for the record's first line; "" if nowhere */
+		[4096]; /* where Landlock is coarser than the policy, for the record's first line; "" if nowhere */
 	char message[1024];
 };
 

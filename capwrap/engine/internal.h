@@ -203,6 +203,7 @@ struct cw_engine {
 	int ruleset;
 	uint64_t landlock_handled;
 	int landlock_abi;
+	unsigned coarse_more; /* places that found no room in the result's landlock_coarse */
 	bool scoped, make_sock;
 	bool privileged;
 	struct cw_creds *creds_first; /* what COMMAND began with; NULL: not known, or nobody changed any */
@@ -334,6 +335,14 @@ bool cw_reach(struct cw_engine *e, bool on);
 
 /* landlock.c */
 int cw_landlock_make(struct cw_engine *e);
+
+/* coarse.c: accesses of linux/landlock.h that it has words for */
+#define CW_LL_EXECUTE (1u << 0)
+#define CW_LL_READ_FILE (1u << 2)
+#define CW_LL_MAKE_SOCK (1u << 9)
+/* By node: what its rule permits at its place and beneath, and in the directory that it is a name of. */
+void cw_coarse_places(struct cw_engine *e, const uint64_t *held, const uint64_t *in_directory);
+void cw_coarse(struct cw_engine *e, const char *place, const char *what);
 
 /* launch.c */
 int cw_launch(struct cw_engine *e);

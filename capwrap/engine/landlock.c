@@ -3,22 +3,22 @@
 
 #include <fcntl.h>
 #include <linux/landlock.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 /* linux/landlock.h of newer kernels than the headers may be; numbers are the kernel's ABI */
-#define FS_EXECUTE (1u << 0)
+#define FS_EXECUTE CW_LL_EXECUTE
 #define FS_WRITE_FILE (1u << 1)
-#define FS_READ_FILE (1u << 2)
+#define FS_READ_FILE CW_LL_READ_FILE
 #define FS_READ_DIR (1u << 3)
 #define FS_REMOVE_DIR (1u << 4)
 #define FS_REMOVE_FILE (1u << 5)
 #define FS_MAKE_CHAR (1u << 6)
 #define FS_MAKE_DIR (1u << 7)
 #define FS_MAKE_REG (1u << 8)
-#define FS_MAKE_SOCK (1u << 9)
+#define FS_MAKE_SOCK CW_LL_MAKE_SOCK
 #define FS_MAKE_FIFO (1u << 10)
 #define FS_MAKE_BLOCK (1u << 11)
 #define FS_MAKE_SYM (1u << 12)
@@ -75,13 +75,68 @@ static int add_path(struct cw_engine *e, int fd, uint64_t access)
 	return cw_failed(e, "landlock_add_rule: %s", strerror(errno));
 }
 
-static void coarse(struct cw_engine *e, const char *what)
+/* A file or a socket that is granted by name: the file itself where it is there and stays, else its directory. */
+static int add_name(struct cw_engine *e, uint32_t i, uint64_t *held, uint64_t *in_directory)
 {
-	size_t have = strlen(e->res->landlock_coarse);
+	const struct cw_node *n = &e->im.nodes[i];
+	int dir = cw_host_ops.name_dir(&e->ctx, i), file, err;
+	char path[CW_PATH_MAX];
 
-	if (!strstr(e->res->landlock_coarse, what))
-		snprintf(e->res->landlock_coarse + have, sizeof(e->res->landlock_coarse) - have, "%s%s",
-		         have ? "; " : "", what);
+	if (dir < 0)
+		return 0;
+	memcpy(path, cw_str(&e->im, n->host), n->host.len + 1);
+	file = n->rights & CW_RIGHT_WRITE ? -1 : open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (file >= 0) {
+		held[i] = FS_EXECUTE | FS_READ_FILE;
+		err = add_path(e, file, held[i]);
+		close(file);
+	} else {
+		in_directory[i] = access_of(n->rights & (CW_RIGHT_FEXECVE | CW_RIGHT_BINDAT));
+		err = add_path(e, dir, in_directory[i]);
+	}
+	close(dir);
+	return err;
+}
+
+static int add_directory(struct cw_engine *e, uint32_t i, uint64_t *held)
+{
+	uint64_t access = access_of(e->im.nodes[i].rights);
+	int fd;
+
+	/* where a call can only be decided by the supervisor, the target opens nothing itself */
+	if (e->node_cap[i] < 0)
+		access &= FS_MAKE_SOCK | FS_IOCTL_DEV | (access & FS_EXECUTE ? FS_EXECUTE | FS_READ_FILE : 0);
+	fd = access ? cw_node_dir(e, i) : -1;
+	if (fd < 0)
+		return 0; /* nothing to grant, or an optional one that is not there */
+	held[i] = access;
+	return add_path(e, fd, access);
+}
+
+static int add_nodes(struct cw_engine *e)
+{
+	uint64_t *held = calloc(e->im.n_nodes, sizeof(*held)), *in_directory = calloc(e->im.n_nodes, sizeof(*held));
+	int err = 0;
+
+	if (!held || !in_directory) {
+		free(held);
+		free(in_directory);
+		return cw_failed(e, "out of memory");
+	}
+	for (uint32_t i = 0; !err && i < e->im.n_nodes; i++) {
+		const struct cw_node *n = &e->im.nodes[i];
+
+		if (n->kind == CW_NODE_DIR || n->kind == CW_NODE_PRIVATE)
+			err = add_directory(e, i, held);
+		else if (n->kind == CW_NODE_NAME && (n->rights & (CW_RIGHT_FEXECVE | CW_RIGHT_BINDAT)))
+			err = add_name(e, i, held, in_directory);
+	}
+	/* for the record's first line, which not every run has */
+	if (!err && (e->run->flags & CW_RUN_RECORD_ACCESS))
+		cw_coarse_places(e, held, in_directory);
+	free(held);
+	free(in_directory);
+	return err;
 }
 
 int cw_landlock_make(struct cw_engine *e)
@@ -104,7 +159,7 @@ int cw_landlock_make(struct cw_engine *e)
 			                    "at boot: lsm=landlock,...). "
 			                    "--best-effort runs without: then only the exec stop and the seccomp "
 			                    "program hold the line");
-		coarse(e, "no Landlock at all");
+		cw_coarse(e, "", "there is no Landlock at all");
 		return 0;
 	}
 	/* only what the target does itself is handled: the other changes are performed by the supervisor, so none is granted */
@@ -122,50 +177,10 @@ int cw_landlock_make(struct cw_engine *e)
 	e->ruleset = (int)syscall(SYS_landlock_create_ruleset, &attr, size, 0);
 	if (e->ruleset < 0)
 		return cw_failed(e, "landlock_create_ruleset: %s", strerror(errno));
-	for (uint32_t i = 0; i < e->im.n_nodes; i++) {
-		const struct cw_node *n = &e->im.nodes[i];
+	if (add_nodes(e))
+		return -1;
+	uint64_t tcp = 0;
 
-		if (n->kind == CW_NODE_DIR || n->kind == CW_NODE_PRIVATE) {
-			uint64_t access = access_of(n->rights);
-			int fd;
-
-			/* where a call can only be decided by the supervisor, the target opens nothing itself */
-			if (e->node_cap[i] < 0)
-				access &= FS_MAKE_SOCK | FS_IOCTL_DEV |
-				          (access & FS_EXECUTE ? FS_EXECUTE | FS_READ_FILE : 0);
-			if (!access)
-				continue;
-			fd = cw_node_dir(e, i);
-			if (fd < 0)
-				continue; /* an optional one that is not there */
-			if (n->child_count && (access & FS_EXECUTE))
-				coarse(e, "execute is held per grant of a directory, what is carved out of it by the "
-				          "supervisor");
-			if (add_path(e, fd, access))
-				return -1;
-		} else if (n->kind == CW_NODE_NAME && (n->rights & (CW_RIGHT_FEXECVE | CW_RIGHT_BINDAT))) {
-			int dir = cw_host_ops.name_dir(&e->ctx, i), err;
-			char path[CW_PATH_MAX];
-			int file;
-
-			if (dir < 0)
-				continue;
-			memcpy(path, cw_str(&e->im, n->host), n->host.len + 1);
-			/* the file itself where it is there and cannot be replaced under its name, else its directory */
-			file = n->rights & CW_RIGHT_WRITE ? -1 : open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-			if (file >= 0) {
-				err = add_path(e, file, FS_EXECUTE | FS_READ_FILE);
-				close(file);
-			} else {
-				coarse(e, "execute and bind by a single name are held per directory, the name by the "
-				          "supervisor");
-				err = add_path(e, dir, access_of(n->rights & (CW_RIGHT_FEXECVE | CW_RIGHT_BINDAT)));
-			}
-			close(dir);
-			if (err)
-				return err;
-		}
-	}
 	for (uint32_t i = 0; attr.net && i < e->im.n_addrs; i++) {
 		const struct cw_addr *a = &e->im.addrs[i];
 		struct {
@@ -175,9 +190,11 @@ int cw_landlock_make(struct cw_engine *e)
 		if ((attr.net & rule.access) &&
 		    syscall(SYS_landlock_add_rule, e->ruleset, 2 /* LANDLOCK_RULE_NET_PORT */, &rule, 0))
 			return cw_failed(e, "landlock_add_rule for port %u: %s", a->port, strerror(errno));
-		coarse(e, "TCP is held per port, the address by the supervisor");
+		tcp |= attr.net & rule.access;
 	}
+	if (tcp)
+		cw_coarse(e, "", "Landlock holds the ports of TCP, and no addresses");
 	if (abi < 6)
-		coarse(e, "signals to groups are refused, abstract sockets too: no scopes before Linux 6.12");
+		cw_coarse(e, "", "Landlock holds no signals and no abstract sockets before Linux 6.12");
 	return 0;
 }
