@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +52,7 @@ class Recording:
         self._last: Last | None = None
         self._coarse = ""
         self._method = method
+        self._began = time.time()
         self._waiting: list[bytes] = []
         self._waiting_size = 0
         self._reported_lost = 0
@@ -70,6 +72,7 @@ class Recording:
 
         return {
             "argv": list(self._argv),
+            "time": round(self._began, 6),
             "policy": f"sha256:{self._image[_DIGEST].hex()}",
             "method": self._method,
             "kernel": os.uname().release,

@@ -1,0 +1,104 @@
+"""Dependencies written down: depfiles of make and ninja, and JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from capwrap.observe.declared import Comparison, Race
+    from capwrap.observe.deps import Action
+
+_GLOB = set("*?[]~ \t()$#\\%,")
+
+
+class Unwritable(ValueError):
+    """A name that a depfile cannot hold."""
+
+
+def escape(path: str) -> str:
+    """A name in a depfile, as make and ninja read it (gcc -MD writes the same). Raises Unwritable."""
+    if "\n" in path or "\r" in path:
+        raise Unwritable(path)
+    escaped = path.replace("\\", "\\\\") if "\\ " in path or "\\#" in path or path.endswith("\\") else path
+    return escaped.replace(" ", "\\ ").replace("\t", "\\\t").replace("#", "\\#").replace("$", "$$")
+
+
+def make(action: Action, targets: list[str], shown: Callable[[str], str], skip: Callable[[str], None]) -> Iterator[str]:
+    """A rule, as text. What was looked for in vain is needed as soon as it is there, by $(wildcard); a file that goes
+    away is no error, by an empty rule of its own (gcc -MP). `skip` is told what cannot be written.
+    """
+    written = _escaped(targets, shown, skip)
+    inputs = _escaped([path for path in action.inputs() if path not in set(targets)], shown, skip)
+    yield " ".join(written) + ":"
+    for name in inputs:
+        yield f" \\\n {name}"
+    for path in action.absent():
+        name = shown(path)
+        if _GLOB.isdisjoint(name) and name.isprintable():
+            yield f" \\\n $(wildcard {name})"
+    yield "\n"
+    for name in inputs:
+        yield f"\n{name}:\n"
+
+
+def ninja(
+    action: Action, targets: list[str], shown: Callable[[str], str], skip: Callable[[str], None]
+) -> Iterator[str]:
+    """A rule for ninja's `depfile`, which has no word for what is not there."""
+    inputs = _escaped([path for path in action.inputs() if path not in set(targets)], shown, skip)
+    yield " ".join(_escaped(targets, shown, skip)) + ":"
+    for name in inputs:
+        yield f" \\\n {name}"
+    yield "\n"
+
+
+def _escaped(paths: list[str], shown: Callable[[str], str], skip: Callable[[str], None]) -> list[str]:
+    names: list[str] = []
+    for path in paths:
+        try:
+            names.append(escape(shown(path)))
+        except Unwritable:
+            skip(path)
+    return names
+
+
+def as_json(action: Action, targets: list[str], compared: Comparison | None) -> dict[str, Any]:
+    """An action as an object; bytes that are not UTF-8 stand as \\xNN."""
+    made: dict[str, Any] = {
+        "record": _clean(action.record),
+        "argv": list(map(_clean, action.argv)),
+        "targets": list(map(_clean, targets)),
+        "inputs": list(map(_clean, action.inputs())),
+        "outputs": list(map(_clean, action.outputs())),
+        "absent": list(map(_clean, action.absent())),
+    }
+    if compared is not None:
+        made["undeclared_inputs"] = list(map(_clean, compared.undeclared_inputs))
+        made["undeclared_outputs"] = list(map(_clean, compared.undeclared_outputs))
+        made["unused_inputs"] = list(map(_clean, compared.unused))
+    return made
+
+
+def race_json(race: Race) -> dict[str, Any]:
+    """A race as an object."""
+    return {
+        "kind": race.kind,
+        "path": _clean(race.path),
+        "first": {"record": _clean(race.first.record), "argv": list(map(_clean, race.first.argv))},
+        "second": {"record": _clean(race.second.record), "argv": list(map(_clean, race.second.argv))},
+    }
+
+
+def document(actions: list[dict[str, Any]], found: list[dict[str, Any]] | None) -> str:
+    """The whole as one JSON document."""
+    whole: dict[str, Any] = {"actions": actions}
+    if found is not None:
+        whole["races"] = found
+    return json.dumps(whole, indent=1) + "\n"
+
+
+def _clean(text: str) -> str:
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

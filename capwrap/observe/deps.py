@@ -1,0 +1,193 @@
+"""What a command read, wrote and looked for in vain, from its record: one action of a build."""
+
+from __future__ import annotations
+
+import errno
+import os
+from dataclasses import dataclass, field
+from enum import IntFlag
+from typing import TYPE_CHECKING
+
+from capwrap.observe.events_file import EventsError
+
+if TYPE_CHECKING:
+    from capwrap.observe.reading import Events, Record
+
+NAMES_MAX = 1_000_000
+"""different names that are kept of all records together"""
+
+#: Not the build's: what the kernel makes up.
+_KERNELS = ("/proc/", "/sys/", "/dev/")
+_ABSENT = (-errno.ENOENT, -errno.ENOTDIR)
+_WRITES = frozenset(("write", "create", "ftruncate", "futimes", "symlinkat", "mkfifoat"))
+_OPENS = frozenset(("open", "openat", "openat2", "creat"))
+_EXECS = frozenset(("execve", "execveat"))
+_RENAMES = frozenset(("rename", "renameat", "renameat2"))
+_LINKS = frozenset(("link", "linkat"))
+_REMOVES = frozenset(("unlink", "unlinkat"))
+
+
+class Use(IntFlag):
+    """What an action did with a name."""
+
+    READ = 1
+    """its content, before the action itself wrote it"""
+    WRITTEN = 2
+    ABSENT = 4
+    """looked for, and not there, before the action itself made it"""
+    REMOVED = 8
+    """after it was written, or as it was found"""
+    EXECUTED = 16
+    MADE = 32
+    """written while it was not there"""
+
+
+@dataclass(slots=True)
+class Name:
+    """A name in one action. Times are seconds, since 1970 where the record knows when it began; 0: never."""
+
+    use: int = 0
+    """flags of Use"""
+    read_at: float = 0.0
+    written_at: float = 0.0
+
+
+@dataclass(slots=True)
+class Action:
+    """One record."""
+
+    record: str
+    argv: list[str]
+    names: dict[str, Name] = field(default_factory=dict)
+
+    def inputs(self) -> list[str]:
+        """Files that were read, and programs that were executed, sorted. No directories."""
+        return sorted(
+            path
+            for path, name in self.names.items()
+            if name.use & (Use.READ | Use.EXECUTED) and not (name.use & Use.MADE) and not os.path.isdir(path)
+        )
+
+    def outputs(self) -> list[str]:
+        """Files that were written and not removed again, sorted."""
+        return sorted(path for path, name in self.names.items() if is_output(name))
+
+    def absent(self) -> list[str]:
+        """Names that were looked for in vain and that the action did not make, sorted."""
+        return sorted(
+            path
+            for path, name in self.names.items()
+            if name.use & Use.ABSENT and not name.use & (Use.READ | Use.WRITTEN | Use.EXECUTED)
+        )
+
+
+def is_output(name: Name) -> bool:
+    """Whether an action leaves it behind as written."""
+    return bool(name.use & Use.WRITTEN and not name.use & Use.REMOVED)
+
+
+class Collector:
+    """Reads records, a line at a time; its memory grows with the different names, up to NAMES_MAX."""
+
+    def __init__(self) -> None:
+        self.actions: list[Action] = []
+        self._count = 0
+
+    def read(self, events: Events) -> Action:
+        """The action of one record."""
+        action = Action(events.name, list(events.run.get("argv") or []))
+        self.actions.append(action)
+        begun = events.run.get("time")
+        start = float(begun) if isinstance(begun, (int, float)) and 0 <= begun < 1e11 else 0.0
+        for record in events:
+            kind = record["type"]
+            if kind == "access":
+                self._access(action, record, start + record.get("t", 0))
+            elif kind in ("absent", "refusal") and (kind == "absent" or record["errno"] in ("ENOENT", "ENOTDIR")):
+                self._looked(action, _asked(record), start + record.get("t", 0))
+        return action
+
+    def _name(self, action: Action, path: str) -> Name | None:
+        if not path.startswith("/") or path.startswith(_KERNELS):
+            return None
+        if "/../" in path or path.endswith("/.."):
+            path = os.path.realpath(path)  # the kernel alone followed it
+        elif "//" in path or "/./" in path or path.endswith(("/", "/.")):
+            path = "/" + "/".join(part for part in path.split("/") if part not in ("", "."))
+        name = action.names.get(path)
+        if name is None:
+            if self._count >= NAMES_MAX:
+                raise EventsError(
+                    f"{action.record}: more than {NAMES_MAX} different names; take fewer records at a time"
+                )
+            self._count += 1
+            name = action.names[path] = Name()
+        return name
+
+    def _access(self, action: Action, record: Record, at: float) -> None:
+        result, syscall, path = record["result"], record["syscall"], record["path"]
+        if result in _ABSENT:
+            self._looked(action, _asked(record), at)
+            return
+        if result < 0:
+            return
+        rights = record["rights"]
+        path2 = record.get("path2")
+        if syscall in _EXECS:
+            self._executed(action, path, at)
+            if path2:
+                self._executed(action, path2, at)
+        elif syscall in _RENAMES:
+            self._removed(action, path, at)
+            self._written(action, path2 or "", at)
+        elif syscall in _LINKS:
+            self._read(action, path, at)
+            self._written(action, path2 or "", at)
+        elif syscall in _REMOVES:
+            self._removed(action, path, at)
+        elif not _WRITES.isdisjoint(rights):
+            if "read" in rights and "create" not in rights and "ftruncate" not in rights:
+                self._read(action, path, at)
+            self._written(action, path, at)
+        elif syscall in _OPENS and "read" in rights:
+            self._read(action, path, at)
+
+    def _looked(self, action: Action, path: str, at: float) -> None:
+        name = self._name(action, path)
+        if name is not None and not name.use & (Use.WRITTEN | Use.READ):
+            name.use |= Use.ABSENT
+            name.read_at = name.read_at or at
+
+    def _read(self, action: Action, path: str, at: float) -> None:
+        name = self._name(action, path)
+        if name is not None and not name.use & Use.WRITTEN:
+            name.use |= Use.READ
+            name.read_at = name.read_at or at
+
+    def _executed(self, action: Action, path: str, at: float) -> None:
+        name = self._name(action, path)
+        if name is not None:
+            name.use |= Use.EXECUTED
+            if not name.use & Use.WRITTEN:
+                name.read_at = name.read_at or at
+
+    def _written(self, action: Action, path: str, at: float) -> None:
+        name = self._name(action, path)
+        if name is None:
+            return
+        if not name.use & (Use.READ | Use.WRITTEN):
+            name.use |= Use.MADE
+        name.use = (name.use | Use.WRITTEN) & ~Use.REMOVED
+        name.written_at = name.written_at or at
+
+    def _removed(self, action: Action, path: str, at: float) -> None:
+        name = self._name(action, path)
+        if name is None:
+            return
+        name.use |= Use.REMOVED
+        name.written_at = name.written_at or at
+
+
+def _asked(record: Record) -> str:
+    """The name that was looked for: a lookup that fails ends somewhere on its way."""
+    return str(record.get("asked") or record["path"])

@@ -1,0 +1,172 @@
+"""deps: what becomes an input, an output or a name looked for in vain, and how that is written."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+from recorded import Written
+
+from capwrap.cli import main
+from capwrap.observe.declared import RACES_MAX, races, read_rules
+from capwrap.observe.depfile import Unwritable, escape
+from capwrap.observe.deps import Action, Collector
+from capwrap.observe.reading import Events
+
+
+def action(record: Written, name: str = "e", time: float = 0.0) -> Action:
+    record.lines[0]["time"] = time
+    record.end()
+    data = "".join(json.dumps(line) + "\n" for line in record.lines).encode()
+    return Collector().read(Events(name, io.BytesIO(data)))
+
+
+def test_files_that_were_read_and_programs_are_inputs() -> None:
+    record = Written("cc")
+    record.access("/s/a.c", "read")
+    record.access("/s/cc", "fexecve", syscall="execve", result=0, path2="/s/ld.so")
+    record.access("/s/looked", "fstat", syscall="stat", result=0)
+    record.access("/proc/self/maps", "read")
+    record.access("/s/denied", "read", result=-13)
+    assert action(record).inputs() == ["/s/a.c", "/s/cc", "/s/ld.so"]
+
+
+def test_what_the_action_made_itself_is_no_input() -> None:
+    record = Written("cc")
+    record.access("/s/t.s", "read", "write", "create")
+    record.access("/s/t.s", "read")
+    record.access("/s/t.s", "unlinkat", syscall="unlink", result=0)
+    record.access("/s/a.o", "write", "create", "ftruncate")
+    record.access("/s/a.o", "read")
+    done = action(record)
+    assert (done.inputs(), done.outputs()) == ([], ["/s/a.o"])
+
+
+def test_what_was_read_and_then_changed_is_both() -> None:
+    record = Written("ar")
+    record.access("/s/lib.a", "read", "write")
+    done = action(record)
+    assert (done.inputs(), done.outputs()) == (["/s/lib.a"], ["/s/lib.a"])
+
+
+def test_a_rename_writes_its_second_name_and_removes_the_first() -> None:
+    record = Written("mv")
+    record.access("/s/t", "write", "create")
+    record.access("/s/t", "renameat_source", syscall="rename", path2="/s/out", result=0)
+    assert action(record).outputs() == ["/s/out"]
+
+
+def test_names_that_were_looked_for_in_vain_are_told_as_they_were_asked() -> None:
+    record = Written("cc")
+    record.access("/s/early", "read", result=-2, asked="/s/early/x.h")
+    record.refusal("/elsewhere/y.h", "read", kind="absent")
+    record.access("/s/made", "fstat", syscall="stat", result=-2)
+    record.access("/s/made", "write", "create")
+    assert action(record).absent() == ["/elsewhere/y.h", "/s/early/x.h"]
+
+
+@pytest.mark.parametrize(
+    ("path", "written"),
+    [("a b", "a\\ b"), ("a#b", "a\\#b"), ("a$b", "a$$b"), ("plain-1.c", "plain-1.c"), ("\udcff", "\udcff")],
+)
+def test_a_name_is_escaped_as_make_reads_it(path: str, written: str) -> None:
+    assert escape(path) == written
+
+
+def test_a_name_that_no_depfile_can_hold_is_left_out_with_a_word(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(Unwritable):
+        escape("a\nb: evil")
+    record = Written()
+    record.access("/s/x\ny: z", "read")
+    record.access("/s/o", "write", "create")
+    monkeypatch.chdir(tmp_path)
+    record.save(Path("e"))
+    assert main(["deps", "e"]) == 0
+    captured = capfd.readouterr()
+    assert captured.out == "/s/o:\n"
+    assert "/s/x\\x0ay: z: a depfile cannot hold this name" in captured.err
+
+
+def test_an_action_that_wrote_nothing_needs_a_target(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    record = Written()
+    record.access("/s/x", "read")
+    monkeypatch.chdir(tmp_path)
+    record.save(Path("e"))
+    assert main(["deps", "e"]) == 125
+    assert "-o TARGET" in capfd.readouterr().err
+    assert main(["deps", "e", "-o", "t"]) == 0
+    assert capfd.readouterr().out == "t: \\\n /s/x\n\n/s/x:\n"
+    assert main(["deps", "e", "e", "-o", "t"]) == 125
+
+
+# Rules and races.
+
+
+def test_rules_are_read_as_make_reads_them(tmp_path: Path) -> None:
+    file = tmp_path / "Makefile"
+    file.write_text(
+        "# a: comment\nV = x: y\nV := x: y\na b: c \\\n  d e\\ f # g\n\tcmd: x\n%.o: %.c\n"
+        "x:: y\nq: | r ; cmd\n$(V): z\n"
+    )
+    rules = read_rules(str(file), "/w")
+    assert rules.needs == {
+        "/w/a": {"/w/c", "/w/d", "/w/e f"},
+        "/w/b": {"/w/c", "/w/d", "/w/e f"},
+        "/w/x": {"/w/y"},
+        "/w/q": {"/w/r"},
+    }
+
+
+def test_a_file_without_rules_is_an_error(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "m").write_text("nothing\n")
+    e = Written().save(tmp_path / "e")
+    assert main(["deps", str(e), "-o", "t", "--declared", str(tmp_path / "m")]) == 125
+    assert "it has no rule" in capfd.readouterr().err
+    assert main(["deps", str(e), "-o", "t", "--declared", str(tmp_path / "none")]) == 125
+
+
+def _pair(first: list[tuple[str, ...]], second: list[tuple[str, ...]]) -> list[Action]:
+    made = []
+    for index, (uses, name) in enumerate(((first, "one"), (second, "two"))):
+        record = Written(name)
+        record.access(f"/w/{name}", "write", "create")
+        for path, *rights in uses:
+            record.access(path, *rights, **({"result": -2} if rights == [] else {}))
+        made.append(action(record, name, 1000.0 + index))
+    return made
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "kind"),
+    [
+        ([("/w/x", "write")], [("/w/x", "write")], "write-write"),
+        ([("/w/x", "read")], [("/w/x", "write", "create")], "read-before-write"),
+        ([("/w/x",)], [("/w/x", "write", "create")], "read-before-write"),
+        ([("/w/x", "read")], [("/w/x", "read", "write")], "write-after-read"),
+        ([("/w/x", "write", "create")], [("/w/x", "read")], "read-after-write"),
+        ([("/w/x", "read")], [("/w/x", "read")], None),
+        ([("/w/x", "write", "create")], [("/w/y", "read")], None),
+    ],
+)
+def test_a_race_is_told_where_no_rule_orders(
+    tmp_path: Path, first: list[tuple[str, ...]], second: list[tuple[str, ...]], kind: str | None
+) -> None:
+    (tmp_path / "m").write_text("one: a\ntwo: b\nall: one two\n")
+    found = list(races(_pair(first, second), read_rules(str(tmp_path / "m"), "/w")))
+    assert [race.kind for race in found] == ([kind] if kind else [])
+    assert all({race.first.record, race.second.record} == {"one", "two"} for race in found)
+    for ordered in ("one: a\ntwo: one\n", "one: m\nm: n\nn: two\ntwo:\n"):
+        (tmp_path / "m").write_text(ordered)
+        assert list(races(_pair(first, second), read_rules(str(tmp_path / "m"), "/w"))) == []
+
+
+def test_the_races_that_are_told_are_bounded(tmp_path: Path) -> None:
+    (tmp_path / "m").write_text("one:\ntwo:\n")
+    uses = [(f"/w/f{number}", "write") for number in range(RACES_MAX + 500)]
+    assert len(list(races(_pair(uses, uses), read_rules(str(tmp_path / "m"), "/w")))) == RACES_MAX
