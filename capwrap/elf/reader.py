@@ -146,17 +146,11 @@ def read_elf(path: str) -> Elf | None:
 
 def parse_elf(view: FileView) -> Elf | None:
     """The same of an open file."""
-    header = view.upto(0, 64)
-    if header[:4] != b"\x7fELF":
+    found = parse_headers(view)
+    if found is None:
         return None
-    if len(header) < 52 or header[4] not in (ELFCLASS32, ELFCLASS64) or header[5] not in (ELFDATA2LSB, ELFDATA2MSB):
-        raise ElfError(view.path, "has an ELF magic but no valid ELF header", _REMEDY)
-    bits = 64 if header[4] == ELFCLASS64 else 32
-    order = "<" if header[5] == ELFDATA2LSB else ">"
-    if bits == 64 and len(header) < 64:
-        raise ElfError(view.path, "is shorter than its ELF header", _REMEDY)
+    header, bits, order, phdrs = found
     e_type, e_machine = struct.unpack_from(order + "HH", header, 16)
-    phdrs = _read_phdrs(view, header, bits, order)
     interpreter = None
     dynamic = None
     for phdr in phdrs:
@@ -187,6 +181,21 @@ def parse_elf(view: FileView) -> Elf | None:
         flags_1=values.get(DT_FLAGS_1, 0),
         identity=view.identity,
     )
+
+
+def parse_headers(view: FileView) -> tuple[bytes, int, str, tuple[Phdr, ...]] | None:
+    """The ELF header, 32 or 64, "<" or ">", and the program headers: what a separate debug file has too, whose segments
+    are empty."""
+    header = view.upto(0, 64)
+    if header[:4] != b"\x7fELF":
+        return None
+    if len(header) < 52 or header[4] not in (ELFCLASS32, ELFCLASS64) or header[5] not in (ELFDATA2LSB, ELFDATA2MSB):
+        raise ElfError(view.path, "has an ELF magic but no valid ELF header", _REMEDY)
+    bits = 64 if header[4] == ELFCLASS64 else 32
+    order = "<" if header[5] == ELFDATA2LSB else ">"
+    if bits == 64 and len(header) < 64:
+        raise ElfError(view.path, "is shorter than its ELF header", _REMEDY)
+    return header, bits, order, _read_phdrs(view, header, bits, order)
 
 
 def _read_phdrs(view: FileView, header: bytes, bits: int, order: str) -> tuple[Phdr, ...]:
