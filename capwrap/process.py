@@ -104,6 +104,7 @@ class Process:
             environ=environ_bytes(environ),
             chdir=None if cwd is None else os.path.join(os.fsencode(os.getcwd()), os.fsencode(cwd)),
             record_access=True,
+            record_stack=self._recording.recording_stacks,
             linger=linger,
             best_effort=best_effort,
             stdio=stdio,

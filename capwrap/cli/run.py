@@ -94,6 +94,7 @@ def run(
         environ=os.environb,
         chdir=None if chdir is None else os.fsencode(os.path.join(current_directory(), chdir)),
         record_access=recording.recording_accesses,
+        record_stack=recording.recording_stacks,
         linger=linger,
         best_effort=best_effort,
         foreground=True,

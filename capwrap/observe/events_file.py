@@ -16,6 +16,7 @@ from capwrap.observe.records import EventType, ProcessEvent, arguments
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from capwrap.elf.backtrace import StackFrame
     from capwrap.observe.records import Event
     from capwrap.observe.refusals import Reader, Refusal
 
@@ -84,6 +85,24 @@ def _put_way(record: dict[str, Any], asked: str | None, asked2: str | None, via:
     for name, value in (("asked", asked), ("asked2", asked2), ("via", via)):
         if value:
             put_text(record, name, value)
+
+
+def _frame(frame: StackFrame) -> dict[str, Any]:
+    """One frame; what is not known is left out."""
+    record: dict[str, Any] = {}
+    if frame.module is not None:
+        put_text(record, "module", frame.module)
+    if frame.build_id is not None:
+        record["build_id"] = frame.build_id
+    record["offset"] = frame.offset
+    for name, value in (("symbol", frame.symbol), ("file", frame.file)):
+        if value is not None:
+            put_text(record, name, value)
+    if frame.line is not None:
+        record["line"] = frame.line
+    if frame.inlined:
+        record["inlined"] = True
+    return record
 
 
 def _base64(value: str) -> str:
@@ -195,6 +214,8 @@ class EventsFile:
         put_list(record, "argv", refusal.argv)
         if self._times.get(id(event), 1) > 1:
             record["times"] = self._times[id(event)]
+        if refusal.stack:
+            record["stack"] = [_frame(frame) for frame in refusal.stack]
         return record
 
     def _head(self, kind: str, event: Event) -> dict[str, Any]:

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from capwrap.engine import Engine, Outcome
     from capwrap.observe.events_file import EventsFile
     from capwrap.observe.last import Last
+    from capwrap.observe.records import Event
     from capwrap.observe.refusals import Access, Reader, Refusal
+    from capwrap.observe.stacks import Later, Stacks
     from capwrap.observe.summary import Summary
 
 _DIGEST = slice(24, 56)  # sha256 in struct cw_image_header
@@ -58,6 +60,9 @@ class Recording:
         self._reported_lost = 0
         self._unreadable: str | None = None
         self._file: EventsFile | None = None
+        self._stacks: Stacks | None = None
+        self._later: Later | None = None
+        self._lost_later = 0
         self._landlock_abi = 0
         self._where = ""
         if events is not None:
@@ -112,6 +117,11 @@ class Recording:
         """Whether the engine has to emit accesses and processes too."""
         return self._keep or self._file is not None
 
+    @property
+    def recording_stacks(self) -> bool:
+        """Whether the engine has to look where refused calls were made."""
+        return self._file is not None
+
     def jailed(self, coarse: str) -> None:
         """The jail stands: write the first line. `coarse`: where Landlock is coarser than the policy."""
         self._coarse = coarse
@@ -130,17 +140,44 @@ class Recording:
         from capwrap.observe.records import EventType, RecordError, decode
 
         try:
-            events = self.reader.read(decode(batch))
+            events = list(decode(batch))
         except RecordError as error:
             self._unreadable = self._unreadable or str(error)
             return False
+        if self._later is None and not any(event.type == EventType.STACK for event in events):
+            return self._read(events)
+        from capwrap.observe.stacks import Later, Stacks
+
+        if self._stacks is None or self._later is None:
+            self._stacks = Stacks()
+            self._later = Later(self._read_later)
+        self._stacks.see(events)
+        self._later.put(events)
+        return True
+
+    def _read_later(self, events: list[Event]) -> None:
+        if not self._read(events):
+            self._lost_later += len(events)
+
+    def _read(self, events: list[Event]) -> bool:
+        from capwrap.observe.records import EventType
+
+        read = self.reader.read(events)
+        if self._stacks is not None:
+            from dataclasses import replace
+
+            stacks = self._stacks
+            read = [
+                (event, replace(refusal, stack=stacks.of(event)) if refusal is not None and event.stack else refusal)
+                for event, refusal in read
+            ]
         if self._remember:
             if self._last is None:
                 from capwrap.observe.last import Last
 
                 self._last = Last()
-            self._last.take(events)
-        for event, refusal in events:
+            self._last.take(read)
+        for event, refusal in read:
             if refusal is not None:
                 self.summary.add(refusal)
                 if self._keep and not refusal.absent:
@@ -149,7 +186,7 @@ class Recording:
                 self._reported_lost += max(event.result, 0)
             elif self._keep and event.type == EventType.ACCESS:
                 self.accesses.append(self.reader.access(event))
-        return self._file is None or self._file.take(events)
+        return self._file is None or self._file.take(read)
 
     def finish(self, outcome: Outcome, *, status: int | None, signal: int | None) -> None:
         """The run is over: read what waits, write the last line, settle what is to be said about the record.
@@ -159,9 +196,13 @@ class Recording:
         for batch in self._waiting:
             self._take(batch)
         self._waiting.clear()
+        if self._later is not None and self._stacks is not None:
+            self._stacks.hurry()
+            self._later.finish()
+            self._stacks.close()
         if self._remember:
             self._keep_last(status, signal)
-        self.lost = max(outcome.lost, self._reported_lost)
+        self.lost = max(outcome.lost, self._reported_lost) + self._lost_later
         self.complete = not (self.lost or outcome.incomplete or self._unreadable)
         file = self._file
         if file is not None and not file.end(status=status, signal=signal, lost=self.lost, complete=self.complete):

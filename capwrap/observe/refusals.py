@@ -21,6 +21,7 @@ from capwrap.policy.rights import SETS, Right, right_names
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from capwrap.elf.backtrace import StackFrame
     from capwrap.policy.image import ImageNode
 
 _SECOND_NAME = Right.RENAMEAT_TARGET | Right.LINKAT_TARGET
@@ -82,6 +83,8 @@ class Refusal:
     """the path or pattern that carves `path` out of the grants"""
     registers: tuple[int, ...] = ()
     """the call's arguments as they stood in its registers"""
+    stack: tuple[StackFrame, ...] = ()
+    """where in the program the call was made, innermost frame first; empty where it is not known"""
 
     @property
     def object(self) -> str:

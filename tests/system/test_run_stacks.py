@@ -1,14 +1,22 @@
-"""The engine copies where in the program a refused call was made, once a place, and the target does not notice."""
+"""A refusal's record says where in the program the call was made, once a place, and the target does not notice."""
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
+import subprocess
 from pathlib import Path
+from typing import Any
 
+import pytest
+from jsonschema import Draft202012Validator
 from support.compare import Bench, copying
 from support.programs import Programs
+from support.run import REPO, require
 
 from capwrap import engine
+from capwrap.observe import events_file
 from capwrap.observe.records import Event, EventType, decode
 from capwrap.policy import Policy, compile_image
 
@@ -69,3 +77,177 @@ def test_without_a_record_of_stacks_none_is_taken(programs: Programs) -> None:
 def test_a_signal_that_waits_is_not_lost_to_the_stop_that_a_stack_takes(each_bench: Bench, programs: Programs) -> None:
     pair = each_bench.compare(["./stack", "sigcont", "/etc/shadow"], setup=copying(programs("system/stack")))
     assert pair.native.stdout == b"pending: 1\n"
+
+
+SHADOW = "/etc/shadow"
+SCHEMA = Draft202012Validator(json.loads(Path(events_file.__file__).with_name("events.schema.json").read_text()))
+
+
+def line_of(source: str, mark: str) -> int:
+    """The line of a source that has LINE and a mark in a comment."""
+    text = (REPO / "tests/programs/system" / source).read_text().splitlines()
+    (number,) = [number for number, line in enumerate(text, 1) if f"LINE {mark} " in f"{line} "]
+    return number
+
+
+def stacks_of(bench: Bench, *command: str, options: tuple[str, ...] = ()) -> list[list[dict[str, Any]]]:
+    """The stacks of all refusals of SHADOW in a run of a program in `work`; the record is what its schema says."""
+    bench.events.unlink(missing_ok=True)
+    bench.events.touch()
+    bench.runner.own(bench.events)
+    done = bench.confined(command, options=("-q", "--events", bench.events, *options))
+    assert done.status == 0, done.describe()
+    records = [json.loads(line) for line in bench.events.read_text().splitlines()]
+    for record in records:
+        SCHEMA.validate(record)
+    assert records[-1]["complete"] is True
+    return [record["stack"] for record in records if record["type"] == "refusal" and record["path"] == SHADOW]
+
+
+def symbols(stack: list[dict[str, Any]]) -> list[str | None]:
+    """The functions that are not inlined."""
+    return [frame.get("symbol") for frame in stack if not frame.get("inlined")]
+
+
+FLAVOURS = {
+    "without frame pointers": ("-O2", "-fomit-frame-pointer"),
+    "with frame pointers": ("-O0",),
+    "not PIE": ("-O2", "-no-pie", "-fno-pie"),
+    "static": ("-O2", "-static"),
+    "static PIE": ("-O2", "-static-pie", "-fPIE"),
+}
+
+
+@pytest.mark.parametrize("how", ["open", "look"])
+@pytest.mark.parametrize("flavour", FLAVOURS)
+def test_the_functions_on_the_way_to_a_refused_call_are_named(
+    bench: Bench, programs: Programs, flavour: str, how: str
+) -> None:
+    bench.fresh(setup=copying(programs("system/stack", flags=FLAVOURS[flavour])))
+    (stack,) = stacks_of(bench, "./stack", how, SHADOW)
+    named = symbols(stack)
+    at = named.index("read_config")
+    assert named[at : at + 3] == ["read_config", "start", "main"]
+    assert named[-1] == "_start", "it reaches the program's first instruction"
+    by_name = {frame.get("symbol"): frame for frame in stack if not frame.get("inlined")}
+    for name in ("read_config", "start"):
+        frame = by_name[name]
+        assert frame["file"].endswith("tests/programs/system/stack.c")
+        assert frame["line"] == line_of("stack.c", name)
+        assert frame["module"] == str(bench.work / "stack")
+    inlined = [frame["symbol"] for frame in stack if frame.get("inlined") and frame["module"].endswith("/stack")]
+    assert ("inlined_open" in inlined) == (how == "open")
+
+
+def test_each_way_to_a_call_has_its_own_stack(each_bench: Bench, programs: Programs) -> None:
+    each_bench.fresh(setup=copying(programs("system/stack", flags=("-O2",))))
+    first, second = stacks_of(each_bench, "./stack", "both-ways", SHADOW)
+    assert "start" in symbols(first)
+    assert "other_way" in symbols(second)
+    assert "start" not in symbols(second)
+
+
+def test_a_call_in_a_signal_handler_leads_on_to_what_was_interrupted(bench: Bench, programs: Programs) -> None:
+    bench.fresh(setup=copying(programs("system/stack", flags=("-O2",))))
+    (stack,) = stacks_of(bench, "./stack", "signal", SHADOW)
+    named = symbols(stack)
+    assert named.index("on_signal") < named.index("main")
+    assert "raise" in named[named.index("on_signal") : named.index("main")]
+
+
+def test_a_stack_that_is_deeper_than_what_is_copied_ends_early(bench: Bench, programs: Programs) -> None:
+    bench.fresh(setup=copying(programs("system/stack", flags=("-O0",))))
+    (stack,) = stacks_of(bench, "./stack", "deep", SHADOW)
+    named = symbols(stack)
+    assert named.count("deep") > 30
+    assert named[-1] == "deep"
+
+
+def test_a_stripped_program_is_named_by_its_debug_file(bench: Bench, programs: Programs) -> None:
+    program = programs("system/stack", flags=("-O2",))
+
+    def setup(work: Path) -> None:
+        copying(program)(work)
+        for command in (
+            ["objcopy", "--only-keep-debug", "stack", "stack.debug"],
+            ["strip", "stack"],
+            ["objcopy", "--add-gnu-debuglink=stack.debug", "stack"],
+        ):
+            subprocess.run(command, cwd=work, check=True)
+
+    bench.fresh(setup=setup)
+    (stack,) = stacks_of(bench, "./stack", "open", SHADOW)
+    assert "read_config" in symbols(stack)
+    (bench.work / "stack.debug").unlink()
+    (stack,) = stacks_of(bench, "./stack", "open", SHADOW)
+    assert "read_config" not in symbols(stack)
+    assert [frame["module"] for frame in stack].count(str(bench.work / "stack")) == 4, "frames, if without names"
+
+
+def test_the_threads_of_a_cpp_program_are_followed(bench: Bench) -> None:
+    require("g++")
+
+    def setup(work: Path) -> None:
+        source = REPO / "tests/programs/system/stack.cc"
+        subprocess.run(["g++", "-O2", "-g", "-pthread", "-o", "stack", str(source)], cwd=work, check=True)
+
+    bench.fresh(setup=setup)
+    stacks = stacks_of(bench, "./stack", SHADOW)
+    assert len(stacks) == 4
+    for stack in stacks:
+        (load,) = [frame for frame in stack if frame.get("symbol") == "_ZNK3app6Config4loadEv"]
+        assert load["inlined"] is True
+        assert load["line"] == line_of("stack.cc", "load")
+        assert any((name or "").startswith("_ZNK3app6Config4readEv") for name in symbols(stack))
+        assert any("_M_run" in (name or "") for name in symbols(stack))
+
+
+@pytest.mark.parametrize("flags", ["", "-s -w"], ids=["whole", "stripped"])
+def test_a_go_program_is_followed_to_where_its_goroutine_began(bench: Bench, session_root: Path, flags: str) -> None:
+    require("go")
+
+    def setup(work: Path) -> None:
+        env = dict(os.environ, CGO_ENABLED="0", GO111MODULE="off", GOCACHE=str(session_root / "go-cache"), GOFLAGS="")
+        source = REPO / "tests/programs/system/stack.go"
+        subprocess.run(
+            ["go", "build", "-ldflags", flags, "-o", work / "stack", source], check=True, env=env, timeout=600
+        )
+
+    bench.fresh(setup=setup)
+    opened, looked = stacks_of(bench, "./stack", SHADOW)
+    named = symbols(opened)
+    at = named.index("main.readConfig")
+    assert named[at : at + 3] == ["main.readConfig", "main.start", "main.main.func1"]
+    assert (named[-1] or "").startswith("runtime.goexit")
+    (frame,) = [frame for frame in opened if frame.get("symbol") == "main.readConfig"]
+    assert frame["line"] == line_of("stack.go", "readConfig")
+    assert "main.main.func1" in symbols(looked)
+
+
+@pytest.mark.parametrize("how", ["gone", "fifo"])
+def test_a_module_whose_file_is_another_now_is_named_and_not_read(bench: Bench, programs: Programs, how: str) -> None:
+    bench.fresh(setup=copying(programs("system/stack", flags=("-O2",))))
+    (stack,) = stacks_of(bench, "./stack", how, SHADOW)
+    assert stack[0]["symbol"] == "open"
+    (mine, *_) = [frame for frame in stack if frame["module"] == str(bench.work / "stack")]
+    assert set(mine) == {"module", "offset"}
+
+
+def test_a_program_in_a_private_directory_is_named_before_that_is_removed(bench: Bench, programs: Programs) -> None:
+    bench.fresh(setup=copying(programs("system/stack", flags=("-O2",))))
+    (stack,) = stacks_of(bench, "sh", "-c", f"cp stack /tmp/mine && /tmp/mine open {SHADOW}")
+    assert "read_config" in symbols(stack)
+
+
+def test_a_file_that_looks_like_elf_costs_names_and_nothing_else(bench: Bench, programs: Programs) -> None:
+    program = programs("system/stack", flags=("-O2",))
+
+    def setup(work: Path) -> None:
+        shutil.copy2(program, work / "stack")
+        data = bytearray((work / "stack").read_bytes())
+        data[0x28:0x30] = b"\xff" * 8  # where the section headers are
+        (work / "stack").write_bytes(data)
+
+    bench.fresh(setup=setup)
+    (stack,) = stacks_of(bench, "./stack", "open", SHADOW)
+    assert [frame["module"] for frame in stack].count(str(bench.work / "stack")) >= 4

@@ -156,7 +156,7 @@ def test_the_events_page_has_every_kind_and_every_field() -> None:
         assert f".Li {kind}" in text
     schema = json.loads(Path(events_file.__file__).with_name("events.schema.json").read_text())
     fields = set()
-    for name in ("argv", "path", "call", "run", "access", "denied", "process", "end"):
+    for name in ("argv", "path", "call", "run", "access", "denied", "frame", "process", "end"):
         fields |= set(schema["$defs"][name]["properties"])
     named = re.findall(r"^\.(?:It )?Va (.*)$", text, flags=re.MULTILINE)
     documented = {word for line in named for word in re.findall(r"[a-z_0-9.]+", line)}
