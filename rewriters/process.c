@@ -12,6 +12,45 @@ static void outsider(struct cw_ctx *c)
 	          ESRCH);
 }
 
+/* One that has ended, and is still to be waited for, exists: what is said of it rests on a descriptor of it. */
+static void ended(struct cw_ctx *c, int pid)
+{
+	const uint64_t *a = c->call.arg;
+	int nr = c->call.nr, pidfd;
+	int sig = (int)(uint32_t)(nr == 234 || nr == 297 ? a[2] : a[1]);
+
+	if (nr == 434 && ((uint32_t)a[1] & ~04000u)) /* PIDFD_NONBLOCK */
+		return cw_fail(c, EINVAL);
+	pidfd = c->ops->ended(c, pid, nr == 434 ? (uint32_t)a[1] : 0);
+	if (pidfd < 0)
+		return outsider(c);
+	switch (nr) {
+	case 62: /* kill, tkill, tgkill, and with information: nothing comes of a signal to it */
+	case 129:
+	case 200:
+	case 234:
+	case 297:
+		cw_answer(c, sig < 0 || sig > 64 ? -EINVAL : 0);
+		break;
+	case 121: /* getpgid, getsid */
+	case 124:
+		cw_answer(c, c->ops->group_of(c, pidfd, pid, nr == 124));
+		break;
+	case 434: /* pidfd_open */
+		c->place[0].fd = pidfd;
+		pidfd = -1;
+		cw_perform(c, CW_OP_DELIVER);
+		c->plan.arg[0] = K_O_CLOEXEC;
+		c->plan.arg[1] = 0;
+		break;
+	default:
+		outsider(c);
+		break;
+	}
+	if (pidfd >= 0)
+		c->ops->close(c, pidfd);
+}
+
 /* A traced pid is not reused while its tracer withholds reaping (ARCHITECTURE.md, rule 18): the call itself may follow. */
 void cw_rw_pid(struct cw_ctx *c)
 {
@@ -20,8 +59,16 @@ void cw_rw_pid(struct cw_ctx *c)
 
 	if (pid < 0 || (two && (pid == 0 || second <= 0)))
 		return cw_pass(c); /* the kernel's own EINVAL or ESRCH: no such process can be */
-	if (pid && !c->ops->member(c, pid))
-		return outsider(c);
+	if (c->call.nr != 109 && pid && !c->ops->member(c, pid))
+		return ended(c, pid);
+	/* setpgid: the kernel lets it be done to one's own children only */
+	if (c->call.nr == 109 && pid && !c->ops->member(c, pid)) {
+		int pidfd = c->ops->ended(c, pid, 0);
+
+		if (pidfd < 0)
+			return outsider(c);
+		c->ops->close(c, pidfd);
+	}
 	if (two && !c->ops->member(c, second))
 		return outsider(c);
 	if (c->call.nr == 109 && second >= 0) {
@@ -40,7 +87,7 @@ void cw_rw_kill(struct cw_ctx *c)
 
 	if (pid > 0) {
 		if (!c->ops->member(c, pid))
-			return outsider(c);
+			return ended(c, pid);
 		return cw_pass(c);
 	}
 	/* to a group or to all: Landlock's scope lets the kernel reach members alone */

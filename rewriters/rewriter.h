@@ -195,6 +195,9 @@ struct cw_ops {
 	                         size_t len);      /* slot address, 0: full */
 	bool (*member)(struct cw_ctx *c, int pid); /* a process or thread of the target */
 	bool (*member_group)(struct cw_ctx *c, int pgid);
+	/* a pidfd of a process that has ended and that its parent, a member, has not waited for; -ESRCH: it is none */
+	int (*ended)(struct cw_ctx *c, int pid, uint32_t flags);
+	int (*group_of)(struct cw_ctx *c, int pidfd, int pid, bool session);
 	/* the place beneath /proc that `text` names: 0 final, 1: `text` was replaced by a link's text, or -errno */
 	int (*proc)(struct cw_ctx *c, struct cw_place *p, char *text, size_t size, bool nofollow);
 	int (*exec_string)(struct cw_ctx *c, const struct cw_place *p, const char *own, char *dst, size_t size);

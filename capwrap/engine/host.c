@@ -366,6 +366,45 @@ static bool op_member(struct cw_ctx *c, int pid)
 	return pid > 0 && cw_task_find(container(c), pid);
 }
 
+static bool same_process(int pidfd)
+{
+	return !syscall(SYS_pidfd_send_signal, pidfd, 0, NULL, 0) || errno == EPERM;
+}
+
+/* Its tracer has reaped it, and so it is in no book any more; its pid is taken until its parent has. */
+static int op_ended(struct cw_ctx *c, int pid, uint32_t flags)
+{
+	char path[48], text[512], state = 0;
+	int ppid = 0, pidfd = pid > 0 ? (int)syscall(SYS_pidfd_open, pid, flags) : -1;
+
+	if (pidfd < 0)
+		return -ESRCH;
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	int f = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = f < 0 ? 0 : read(f, text, sizeof(text) - 1);
+
+	if (f >= 0)
+		close(f);
+	text[n > 0 ? n : 0] = 0;
+	const char *end = strrchr(text, ')');
+
+	/* asked of it in between: what was read was said of the process that the descriptor stands for */
+	if (!end || sscanf(end + 1, " %c %d", &state, &ppid) != 2 || state != 'Z' ||
+	    !cw_proc_find(container(c), ppid) || !same_process(pidfd)) {
+		close(pidfd);
+		return -ESRCH;
+	}
+	return pidfd;
+}
+
+static int op_group_of(struct cw_ctx *c, int pidfd, int pid, bool session)
+{
+	int group = session ? getsid(pid) : getpgid(pid);
+
+	(void)c;
+	return group >= 0 && same_process(pidfd) ? group : -ESRCH;
+}
+
 static bool op_member_group(struct cw_ctx *c, int pgid)
 {
 	struct cw_engine *e = container(c);
@@ -374,7 +413,13 @@ static bool op_member_group(struct cw_ctx *c, int pgid)
 		for (struct cw_proc *p = e->procs[i]; p; p = p->next)
 			if (getpgid(p->pid) == pgid)
 				return true;
-	return false;
+	/* the first process of a pipeline may have ended before the others were put into its group */
+	int leader = op_ended(c, pgid, 0);
+	bool is = leader >= 0 && op_group_of(c, leader, pgid, false) == pgid;
+
+	if (leader >= 0)
+		close(leader);
+	return is;
 }
 
 /* `own` where the kernel, in the host's root and the target's cwd, finds the same file by it: 0. Else the host's own
@@ -594,6 +639,8 @@ const struct cw_ops cw_host_ops = {
 	.publish_addr = op_publish_addr,
 	.member = op_member,
 	.member_group = op_member_group,
+	.ended = op_ended,
+	.group_of = op_group_of,
 	.proc = cw_proc_lookup,
 	.exec_string = op_exec_string,
 	.fact = op_fact,
