@@ -147,6 +147,10 @@ void cw_decide_stopped(struct cw_engine *e, struct cw_task *t, struct user_regs_
 	struct cw_outcome o;
 	bool opened = t->opened;
 
+	/* a handler that was left by siglongjmp does not come back for it; one that still runs has its frame beneath */
+	t->late_due = regs->rsp == t->late_sp && regs->rip == t->late_ip;
+	if (t->late >= 0 && !t->late_due && regs->rsp >= t->late_sp)
+		cw_drop_late(t);
 	t->opened = false;
 	/* pending first: a record of a call that is still to be made waits for its result */
 	e->unreadable = false;
@@ -304,7 +308,8 @@ static void on_call(struct cw_engine *e, struct cw_task *t)
 		free(t->record);
 		t->record = NULL;
 		cw_forget_result(e, t);
-		if (nr == CW_NR_RETRY) {
+		/* a table that is full is full for a delivery too, and what that would make or empty must not come about */
+		if (nr == CW_NR_RETRY && result != -EMFILE) {
 			cw_decide_stopped(e, t, &regs, t->retry);
 			return;
 		}

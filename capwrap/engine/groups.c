@@ -176,9 +176,5 @@ int cw_group_join(struct cw_engine *e, int pid, int group)
 		return -EPERM;
 	if (group == pid || group == home)
 		return 0;
-	for (int i = 0; i < CW_HASH; i++)
-		for (struct cw_proc *p = e->procs[i]; p; p = p->next)
-			if (getpgid(p->pid) == group)
-				return 0;
-	return -EPERM;
+	return e->ctx.ops->member_group(&e->ctx, group) ? 0 : -EPERM;
 }

@@ -49,7 +49,7 @@ struct cw_delivery {
 	uint32_t len;
 };
 
-enum cw_work { CW_WORK_NONE, CW_WORK_OPEN, CW_WORK_CONNECT };
+enum cw_work { CW_WORK_NONE, CW_WORK_OPEN, CW_WORK_TRUNCATE, CW_WORK_CONNECT };
 
 /* What a decided call came to. */
 struct cw_outcome {
@@ -86,13 +86,18 @@ struct cw_task {
 	bool called;  /* a SIGSTOP of ours is on its way to it */
 	bool exec;    /* an exec was planned: */
 	struct cw_exec plan;
-	bool inject;            /* the exit of its execve comes next: map the pad there */
-	bool unannounced;       /* seen, its parent's event not yet */
-	bool launching;         /* our own code before COMMAND: not yet the target */
-	struct tptr count;      /* sendmmsg: where the result goes */
-	int made;               /* an fd whose hand-over was interrupted, of a file that was made for it; -1: none */
-	enum cw_try retry;      /* how the call is decided if the stub asks for it */
+	bool inject;       /* the exit of its execve comes next: map the pad there */
+	bool unannounced;  /* seen, its parent's event not yet */
+	bool launching;    /* our own code before COMMAND: not yet the target */
+	struct tptr count; /* sendmmsg: where the result goes */
+	int made;          /* an fd whose hand-over was interrupted, of a file that was made for it; -1: none */
+	enum cw_try retry; /* how the call is decided if the stub asks for it */
+	/* a FIFO's end that was opened when a signal came: the call finds it when it is made anew, at this place */
+	int late;
+	uint64_t late_sp, late_ip;
+	bool late_due;          /* the call that is being decided is made there */
 	int64_t delivered;      /* the number that the listener installed, or -errno */
+	bool handed_over;       /* it did, and the call's result is that number */
 	struct cw_creds *creds; /* NULL: those that COMMAND began with */
 	bool creds_known;
 	uint8_t *record; /* an access record that waits for its result */
@@ -399,6 +404,7 @@ struct cw_task *cw_task_find(struct cw_engine *e, int tid);
 struct cw_proc *cw_proc_find(struct cw_engine *e, int pid);
 struct cw_task *cw_task_add(struct cw_engine *e, int tid, struct cw_proc *proc);
 struct cw_proc *cw_proc_add(struct cw_engine *e, int pid, struct cw_proc *parent);
+void cw_drop_late(struct cw_task *t);
 void cw_task_drop(struct cw_engine *e, struct cw_task *t);
 void cw_kill_all(struct cw_engine *e, int sig);
 
@@ -451,6 +457,7 @@ bool cw_set_regs(struct cw_engine *e, struct cw_task *t, struct user_regs_struct
 void cw_kill_process(struct cw_engine *e, struct cw_task *t, const char *why);
 
 /* signals.c */
+void cw_on_interrupted(struct cw_engine *e, struct cw_task *t, bool stops);
 void cw_on_signal(struct cw_engine *e, struct cw_task *t, int sig);
 
 /* records.c */

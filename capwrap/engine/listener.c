@@ -16,9 +16,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#ifndef SECCOMP_ADDFD_FLAG_SEND
-#define SECCOMP_ADDFD_FLAG_SEND (1UL << 1)
-#endif
 #ifndef SECCOMP_IOCTL_NOTIF_SET_FLAGS /* Linux 6.6; Debian 12's headers are older */
 #define SECCOMP_IOCTL_NOTIF_SET_FLAGS _IOW('!', 4, uint64_t)
 #define SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP (1UL << 0)
@@ -43,10 +40,7 @@ static int64_t add(struct cw_engine *e, uint64_t id, int fd, int install, uint32
 	if (install >= 0) {
 		a.flags = SECCOMP_ADDFD_FLAG_SETFD;
 		a.newfd = (uint32_t)install;
-		return ioctl(e->listener, SECCOMP_IOCTL_NOTIF_ADDFD, &a) < 0 ? -errno : install;
 	}
-	/* the number is the call's result, in one step: no other thread can come between */
-	a.flags = SECCOMP_ADDFD_FLAG_SEND;
 	int number = ioctl(e->listener, SECCOMP_IOCTL_NOTIF_ADDFD, &a);
 
 	return number < 0 ? -errno : number;
@@ -79,7 +73,8 @@ struct cw_worker {
 	struct cw_engine *e;
 	pthread_t thread;
 	uint64_t id;
-	int tid;       /* whose call it makes */
+	int tid; /* whose call it makes, and its task, which stays as long as the worker does */
+	struct cw_task *task;
 	bool given_up; /* a signal ended that call: it must not come about any more */
 	struct cw_delivery d;
 };
@@ -93,6 +88,24 @@ static bool given_up(struct cw_worker *w)
 	return up;
 }
 
+/*
+ * `fd` becomes the target's, and no reference to it is left here when its call returns, so that the target's close is the
+ * last one (flock(2), FIFOs, ETXTBSY). That takes two steps; a signal that comes between them finds the number in the book,
+ * and the call has succeeded (take_out in signals.c).
+ */
+static int64_t hand_over(struct cw_engine *e, uint64_t id, struct cw_task *t, int fd, uint32_t flags)
+{
+	int64_t number = add(e, id, fd, -1, flags);
+
+	if (number < 0)
+		return number;
+	close(fd);
+	t->delivered = number;
+	t->handed_over = true;
+	(void)cw_notif_answer(e, id, number);
+	return number;
+}
+
 /* It may be nudged for nothing, but it is not to be interrupted for nothing. */
 static int64_t open_waiting(struct cw_worker *w)
 {
@@ -104,6 +117,20 @@ static int64_t open_waiting(struct cw_worker *w)
 
 		if (fd >= 0 || errno != EINTR)
 			return fd < 0 ? -errno : fd;
+	}
+	return -EINTR;
+}
+
+static int64_t truncate_waiting(struct cw_worker *w)
+{
+	char path[48];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", w->d.fd);
+	while (!given_up(w)) {
+		if (!truncate(path, (off_t)w->d.arg[0]))
+			return 0;
+		if (errno != EINTR)
+			return -errno;
 	}
 	return -EINTR;
 }
@@ -130,11 +157,14 @@ static void *worker(void *arg)
 		if (ret >= 0) {
 			int fd = (int)ret;
 
-			ret = add(e, w->id, fd, -1, w->d.flags);
-			close(fd);
+			ret = hand_over(e, w->id, w->task, fd, w->d.flags);
+			if (ret < 0)
+				w->task->late = fd;
 		}
 		if (ret < 0)
 			(void)cw_notif_answer(e, w->id, ret);
+	} else if (w->d.work == CW_WORK_TRUNCATE) {
+		(void)cw_notif_answer(e, w->id, truncate_waiting(w));
 	} else {
 		(void)cw_notif_answer(e, w->id, connect_waiting(w));
 	}
@@ -193,13 +223,14 @@ void cw_undelivered(struct cw_task *t, const struct cw_delivery *d)
 }
 
 /* A call that may block is made by a thread of its own. */
-static bool start_worker(struct cw_engine *e, const struct seccomp_notif *n, const struct cw_delivery *d)
+static bool start_worker(struct cw_engine *e, const struct seccomp_notif *n, struct cw_task *t,
+                         const struct cw_delivery *d)
 {
 	struct cw_worker *w = malloc(sizeof(*w));
 
 	if (!w)
 		return false;
-	*w = (struct cw_worker){.e = e, .id = n->id, .tid = (int)n->pid, .d = *d};
+	*w = (struct cw_worker){.e = e, .id = n->id, .tid = (int)n->pid, .task = t, .d = *d};
 	pthread_mutex_lock(&e->lock);
 	w->next = e->workers;
 	e->workers = w;
@@ -232,7 +263,7 @@ static void deliver(struct cw_engine *e, const struct seccomp_notif *n)
 		return;
 	}
 	if (d.work) {
-		if (start_worker(e, n, &d))
+		if (start_worker(e, n, t, &d))
 			return;
 		(void)cw_notif_answer(e, n->id, -ENOMEM);
 		close(d.fd);
@@ -240,10 +271,18 @@ static void deliver(struct cw_engine *e, const struct seccomp_notif *n)
 			close(d.held);
 		return;
 	}
-	ret = d.install >= 0 ? install_at(e, n->id, (int)n->pid, &d) : add(e, n->id, d.fd, -1, d.flags);
-	t->delivered = ret;
-	if (d.install >= 0 || ret < 0)
+	if (d.install < 0) {
+		ret = hand_over(e, n->id, t, d.fd, d.flags);
+		if (ret >= 0)
+			return;
+		t->delivered = ret;
 		(void)cw_notif_answer(e, n->id, ret);
+		cw_undelivered(t, &d);
+		return;
+	}
+	ret = install_at(e, n->id, (int)n->pid, &d);
+	t->delivered = ret;
+	(void)cw_notif_answer(e, n->id, ret);
 	if (ret < 0)
 		cw_undelivered(t, &d);
 	else

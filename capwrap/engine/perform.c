@@ -220,7 +220,7 @@ static int open_by_name(const struct cw_place *p, uint64_t flags)
 		char path[48];
 
 		cw_fd_path(fd, path);
-		int emptied = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
+		int emptied = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC | O_NONBLOCK);
 
 		err = emptied < 0 ? -errno : 0;
 		if (emptied >= 0)
@@ -230,6 +230,32 @@ static int open_by_name(const struct cw_place *p, uint64_t flags)
 		return fd;
 	close(fd);
 	return err;
+}
+
+/* Made by a worker, as the supervisor, since it may wait: what the target may was asked before. */
+static int by_worker(const struct cw_place *p, enum cw_work work, uint64_t arg, struct cw_delivery *d)
+{
+	int copy = cw_dup_fd(p->fd);
+
+	if (copy < 0)
+		return copy;
+	d->work = (int)work;
+	d->fd = copy;
+	d->arg[0] = arg;
+	return -EINPROGRESS;
+}
+
+/* What was opened not to wait here (for who has a lease on it, fcntl(2)), as the target asked for it. */
+static int as_asked(int fd, int flags)
+{
+	if (fd >= 0 && !(flags & O_NONBLOCK) &&
+	    fcntl(fd, F_SETFL, flags & (O_APPEND | O_DIRECT | O_NOATIME | O_ASYNC))) {
+		int err = -errno;
+
+		close(fd);
+		return err;
+	}
+	return fd;
 }
 
 static int open_existing(struct cw_engine *e, struct cw_task *t, struct cw_place *p, int flags, struct cw_delivery *d)
@@ -247,19 +273,23 @@ static int open_existing(struct cw_engine *e, struct cw_task *t, struct cw_place
 		return -ENXIO;
 	cw_fd_path(p->fd, path);
 	if (type == S_IFIFO && !(flags & O_NONBLOCK) && (flags & O_ACCMODE) != O_RDWR) {
+		if (t->late >= 0) {
+			struct stat st;
+			int late = t->late;
+
+			if (t->late_due && !fstat(late, &st) && st.st_dev == p->dev && st.st_ino == p->ino &&
+			    (fcntl(late, F_GETFL) & (O_ACCMODE | O_APPEND)) == (int)(flags & (O_ACCMODE | O_APPEND))) {
+				t->late = -1;
+				return late;
+			}
+			cw_drop_late(t);
+		}
 		/* may wait for the other end: a worker waits, as the supervisor, so what the target may is asked here */
 		int mode = (flags & O_ACCMODE) == O_RDONLY ? R_OK : W_OK;
 
 		if (syscall(SYS_faccessat2, p->fd, "", mode, AT_EACCESS | AT_EMPTY_PATH))
 			return -errno;
-		int copy = cw_dup_fd(p->fd);
-
-		if (copy < 0)
-			return copy;
-		d->work = CW_WORK_OPEN;
-		d->fd = copy;
-		d->arg[0] = (uint64_t)keep;
-		return -EINPROGRESS;
+		return by_worker(p, CW_WORK_OPEN, (uint64_t)keep, d);
 	}
 	if (type == S_IFCHR) {
 		struct stat st;
@@ -276,11 +306,46 @@ static int open_existing(struct cw_engine *e, struct cw_task *t, struct cw_place
 			cw_terminal_add(e, n, NULL);
 		return fd;
 	}
-	if ((flags & O_NOFOLLOW) && type == S_IFREG && p->parent >= 0 && p->name[0] && !p->by_fd)
-		return open_by_name(p, (uint64_t)keep);
-	int fd = open(path, keep | O_CLOEXEC | O_NOCTTY);
+	int fd;
 
-	return fd < 0 ? -errno : fd;
+	if ((flags & O_NOFOLLOW) && type == S_IFREG && p->parent >= 0 && p->name[0] && !p->by_fd) {
+		fd = open_by_name(p, (uint64_t)(keep | O_NONBLOCK));
+	} else {
+		fd = open(path, keep | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+		if (fd < 0)
+			fd = -errno;
+	}
+	if (fd == -EWOULDBLOCK && !(flags & O_NONBLOCK) && type == S_IFREG)
+		return by_worker(p, CW_WORK_OPEN, (uint64_t)keep, d); /* the permissions were good */
+	return as_asked(fd, flags);
+}
+
+static bool is_open(int tid, uint64_t fd)
+{
+	char path[48];
+
+	snprintf(path, sizeof(path), "/proc/%d/fd/%llu", tid, (unsigned long long)fd);
+	return !faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW);
+}
+
+/* Would a descriptor that is handed over find a number? Most often the last one tells, or one of the first. */
+static bool table_full(int tid)
+{
+	uint64_t limit;
+
+	if (!cw_limit_of(tid, RLIMIT_NOFILE, &limit) || (limit && !is_open(tid, limit - 1)))
+		return false;
+	for (uint64_t fd = 0; fd < limit; fd++)
+		if (!is_open(tid, fd))
+			return false;
+	return true;
+}
+
+static bool is_file(int fd)
+{
+	struct stat st;
+
+	return !fstat(fd, &st) && S_ISREG(st.st_mode);
 }
 
 static int64_t op_open(struct cw_engine *e, struct cw_task *t, struct cw_place *p, struct cw_plan *plan,
@@ -289,6 +354,9 @@ static int64_t op_open(struct cw_engine *e, struct cw_task *t, struct cw_place *
 	uint64_t flags = plan->arg[0];
 	int fd;
 
+	/* natively the number comes first: nothing is made or emptied for an open that cannot succeed */
+	if ((flags & (O_CREAT | O_TRUNC)) && table_full(t->tid))
+		return -EMFILE;
 	d->flags = (uint32_t)(flags & O_CLOEXEC);
 	if (p->kind == CW_PLACE_PROC) {
 		fd = cw_proc_open(e, p, flags);
@@ -300,7 +368,7 @@ static int64_t op_open(struct cw_engine *e, struct cw_task *t, struct cw_place *
 		if (fd < 0)
 			fd = -errno;
 	} else if (p->fd < 0) {
-		struct open_how how = {.flags = flags | O_CLOEXEC | O_NOCTTY,
+		struct open_how how = {.flags = flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK,
 		                       .mode = plan->arg[1],
 		                       .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS};
 
@@ -308,6 +376,10 @@ static int64_t op_open(struct cw_engine *e, struct cw_task *t, struct cw_place *
 		fd = (int)syscall(SYS_openat2, p->parent, p->name, &how, sizeof(how));
 		if (fd < 0)
 			fd = errno == ELOOP ? -EAGAIN : -errno; /* somebody put a link there: decide again */
+		else if (!(flags & O_EXCL) && !is_file(fd))     /* or something that an open waits for */
+			close(fd), fd = -EAGAIN;
+		else
+			fd = as_asked(fd, (int)flags);
 		d->made = flags & O_EXCL;
 	} else {
 		fd = open_existing(e, t, p, (int)flags, d);
@@ -441,8 +513,26 @@ static int64_t op_xattr(struct cw_engine *e, struct cw_task *t, struct cw_place 
 	return ret;
 }
 
+/* Has somebody a lease on it, who is asked first (fcntl(2))? The number alone: a file system may have others than its files. */
+static bool is_leased(uint64_t ino)
+{
+	char line[256];
+	FILE *f = fopen("/proc/locks", "re");
+	bool is = false;
+
+	while (f && !is && fgets(line, sizeof(line), f)) {
+		unsigned long long its;
+
+		is = strstr(line, "LEASE") && sscanf(line, "%*[^:]: %*s %*s %*s %*s %*x:%*x:%llu", &its) == 1 &&
+		     its == ino;
+	}
+	if (f)
+		fclose(f);
+	return is;
+}
+
 /* Within the target's own limit, not ours: inode_newsize_ok in fs/attr.c. */
-static int64_t op_truncate(struct cw_task *t, struct cw_place *p, uint64_t size)
+static int64_t op_truncate(struct cw_task *t, struct cw_place *p, uint64_t size, struct cw_delivery *d)
 {
 	uint64_t limit;
 	struct stat st;
@@ -455,6 +545,13 @@ static int64_t op_truncate(struct cw_task *t, struct cw_place *p, uint64_t size)
 	if (size > limit && size > (uint64_t)st.st_size) {
 		(void)syscall(SYS_tgkill, t->proc->pid, t->tid, SIGXFSZ);
 		return -EFBIG;
+	}
+	if (S_ISREG(st.st_mode) && is_leased(st.st_ino)) {
+		if (syscall(SYS_faccessat2, p->fd, "", W_OK, AT_EACCESS | AT_EMPTY_PATH))
+			return -errno;
+		int err = by_worker(p, CW_WORK_TRUNCATE, size, d);
+
+		return err == -EINPROGRESS ? 0 : err;
 	}
 	cw_fd_path(p->fd, path);
 	return truncate(path, (off_t)size) ? -errno : 0;
@@ -532,7 +629,7 @@ int64_t cw_perform_plan(struct cw_engine *e, struct cw_task *t, struct cw_delive
 		return syscall(SYS_utimensat, p->fd, "", ts, AT_EMPTY_PATH) ? -errno : 0;
 	}
 	case CW_OP_TRUNCATE:
-		return op_truncate(t, p, plan->arg[0]);
+		return op_truncate(t, p, plan->arg[0], d);
 	case CW_OP_XATTR_SET:
 	case CW_OP_XATTR_GET:
 	case CW_OP_XATTR_LIST:

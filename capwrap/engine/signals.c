@@ -1,6 +1,7 @@
 /* Signals: a thread is taken out of the stub before it sees one, and a call that waited for an answer is answered first. */
 #include "capwrap/engine/internal.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ptrace.h>
@@ -27,7 +28,17 @@ static void take_out(struct cw_engine *e, struct cw_task *t, struct user_regs_st
 	if (t->pending == CW_IDLE)
 		return;
 	if (t->pending == CW_DELIVERING && (int)regs->orig_rax == CW_NR_DELIVER && from_call && restarts(rax)) {
-		if (t->delivery.work) {
+		if (t->delivery.work)
+			cw_workers_give_up(e, t->tid);
+		if (t->handed_over) {
+			/* it has its descriptor already, only the answer did not come */
+			rax = t->delivered;
+		} else if (t->delivery.work == CW_WORK_OPEN && t->late >= 0) {
+			/* it is open: made anew behind the signal, the call finds it */
+			undo = true;
+			t->late_sp = t->orig.rsp;
+			t->late_ip = t->orig.rip;
+		} else if (t->delivery.work) {
 			/* it was interrupted while it waited: as if the original call had been */
 			uint64_t nr = t->orig.orig_rax;
 
@@ -35,7 +46,6 @@ static void take_out(struct cw_engine *e, struct cw_task *t, struct user_regs_st
 			regs->rax = (uint64_t)rax;
 			regs->orig_rax = nr;
 			keep = true;
-			cw_workers_give_up(e, t->tid);
 		} else {
 			/* natively it would not have waited, and known no EINTR: made anew behind the signal */
 			undo = true;
@@ -116,6 +126,26 @@ static void make_anew(struct cw_engine *e, struct cw_task *t, struct user_regs_s
 	regs->rip -= 2;
 	regs->orig_rax = UINT64_MAX;
 	(void)cw_set_regs(e, t, regs);
+}
+
+/*
+ * The process stops, or a SIGCONT has come to it. Either ends a wait, and no signal need be delivered to this thread: a stop
+ * natively too (signal(7)), so that its EINTR stands whatever comes next; a SIGCONT to who does not stop would end none.
+ */
+void cw_on_interrupted(struct cw_engine *e, struct cw_task *t, bool stops)
+{
+	struct user_regs_struct regs;
+
+	if (ptrace(PTRACE_GETREGS, t->tid, NULL, &regs) || (int64_t)regs.orig_rax < 0)
+		return;
+	if (t->pending == CW_DELIVERING && (int)regs.orig_rax == CW_NR_DELIVER && restarts((int64_t)regs.rax)) {
+		take_out(e, t, &regs);
+	} else if ((int64_t)regs.rax == -EINTR && !stops) {
+		make_anew(e, t, &regs);
+	} else if ((int64_t)regs.rax == -EINTR) {
+		regs.orig_rax = UINT64_MAX;
+		(void)cw_set_regs(e, t, &regs);
+	}
 }
 
 void cw_on_signal(struct cw_engine *e, struct cw_task *t, int sig)

@@ -136,6 +136,9 @@ static void on_exec(struct cw_engine *e, struct cw_task *t)
 		cw_task_drop(e, by); /* it goes on under its leader's number; no exit is reported for the old one */
 	cw_slot_free(e, t);
 	t->pending = CW_IDLE;
+	/* its own call, if another thread made the exec, is over */
+	cw_workers_give_up(e, t->tid);
+	cw_drop_late(t);
 	t->launching = false;
 	t->proc->undumpable = false;
 	cw_creds_forget(t); /* root's come back with an exec (capabilities(7)) */
@@ -204,8 +207,6 @@ static void on_ended(struct cw_engine *e, struct cw_task *t, int status)
 	bool leader = t->proc && t->proc->pid == tid;
 
 	cw_forget_result(e, t);
-	if (e->workers)
-		cw_workers_give_up(e, tid);
 	if (leader && (e->run->flags & CW_RUN_RECORD_ACCESS))
 		cw_record_process(e, CW_PROCESS_EXIT, tid, status, NULL, 0);
 	if (t->unannounced)
@@ -251,6 +252,7 @@ static void on_stop(struct cw_engine *e, struct cw_task *t, int status)
 		on_exec(e, t);
 		return;
 	case PTRACE_EVENT_STOP:
+		cw_on_interrupted(e, t, is_stop(sig));
 		if (!is_stop(sig)) {
 			if (t->inject)
 				(void)ptrace(PTRACE_SYSCALL, t->tid, NULL, NULL);

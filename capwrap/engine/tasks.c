@@ -63,7 +63,7 @@ struct cw_task *cw_task_add(struct cw_engine *e, int tid, struct cw_proc *proc)
 	t->proc = proc;
 	t->slot = -1;
 	t->delivery.fd = -1;
-	t->made = -1;
+	t->made = t->late = -1;
 	t->plan.interp_fd = -1;
 	pthread_mutex_lock(&e->lock);
 	t->next = e->tasks[hash(tid)];
@@ -94,8 +94,16 @@ static void proc_drop(struct cw_engine *e, struct cw_proc *p)
 	free(p);
 }
 
+void cw_drop_late(struct cw_task *t)
+{
+	if (t->late >= 0)
+		close(t->late);
+	t->late = -1;
+}
+
 void cw_task_drop(struct cw_engine *e, struct cw_task *t)
 {
+	cw_workers_give_up(e, t->tid); /* they know it */
 	cw_slot_free(e, t);
 	pthread_mutex_lock(&e->lock);
 	struct cw_task **at = &e->tasks[hash(t->tid)];
@@ -114,6 +122,7 @@ void cw_task_drop(struct cw_engine *e, struct cw_task *t)
 		close(t->delivery.held);
 	if (t->made >= 0)
 		close(t->made);
+	cw_drop_late(t);
 	if (t->plan.interp_fd >= 0)
 		close(t->plan.interp_fd);
 	if (t->proc && --t->proc->threads == 0)

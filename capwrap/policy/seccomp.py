@@ -265,9 +265,10 @@ def _rule_fcntl(r: _Rules) -> None:
         asm.label("fcntl.setfl")
         r.lo(2)
         asm.jset(_O_ASYNC, refuse(errno.EPERM), ALLOW)
+    # A number above the range finds none in it.
     asm.label("fcntl.dupfd")
     r.lo(2)
-    asm.jge(CAP_RO, refuse(errno.EINVAL), ALLOW)
+    asm.within(CAP_RO, CAP_END, refuse(errno.EINVAL), ALLOW)
     asm.label("fcntl.capability")
     asm.goto(refuse(errno.EBADF))
 

@@ -19,7 +19,10 @@ PROGRAMS = [
     Program("posix_make", lines=2500),
     Program("posix_remove", lines=2000),
     Program("posix_held", lines=60),
+    Program("fds", lines=120),
+    Program("streams", lines=160),
     Program("processes", lines=200),
+    Program("interrupted", lines=200),
 ]
 
 RUNS = [pytest.param(program, form, id=f"{program}-{form}") for program in PROGRAMS for form in program.forms]
