@@ -130,13 +130,34 @@ static void return_signals(struct cw_engine *e)
 			(void)sigaction(i, &e->saved[i], NULL);
 }
 
+/* What it holds beside the granted directories: pad, listener, private directories, a process descriptor of each process. */
+#define OWN_DESCRIPTORS 48
+
+static int check_descriptors(struct cw_engine *e)
+{
+	uint64_t needed = OWN_DESCRIPTORS;
+
+	for (uint32_t i = 0; i < e->im.n_nodes; i++)
+		needed += e->im.nodes[i].kind == CW_NODE_DIR || e->im.nodes[i].kind == CW_NODE_PRIVATE;
+	if (e->features.nofile_soft >= needed)
+		return 0;
+	return cw_failed(
+		e,
+		"at most %llu descriptors may be open here (RLIMIT_NOFILE), and capwrap itself needs %llu: raise "
+		"the limit, as with ulimit -n 1024",
+		(unsigned long long)e->features.nofile_soft, (unsigned long long)needed);
+}
+
 static int check_features(struct cw_engine *e)
 {
 	struct cw_features *f = &e->features;
 
 	cw_probe_run(f);
-	if (f->openat2 < 0)
+	if (f->openat2 == -ENOSYS)
 		return cw_failed(e, "this kernel has no openat2(2): Linux 5.14 or later is needed");
+	if (f->openat2 < 0)
+		return cw_failed(e, "openat2(2) does not work here: %s. A container may deny it; see capwrap doctor",
+		                 strerror(-f->openat2));
 	if (!f->seccomp_trace || !f->seccomp_user_notif)
 		return cw_failed(e, "this kernel or container offers no seccomp filters with RET_TRACE and a listener: "
 		                    "see capwrap doctor");
@@ -263,7 +284,8 @@ int cw_run(const struct cw_run *run, struct cw_result *result)
 		e->ctx.place[i].fd = e->ctx.place[i].parent = -1;
 	if (cw_image_check(run->image, run->image_size, result->message, sizeof(result->message))) {
 		result->failed = 1;
-	} else if (cw_image_open(&e->im, run->image, run->image_size, &why) && !check_features(e)) {
+	} else if (cw_image_open(&e->im, run->image, run->image_size, &why) && !check_features(e) &&
+	           !check_descriptors(e)) {
 		own_signals(e);
 		sigfillset(&all);
 		pthread_sigmask(SIG_SETMASK, &all, &e->saved_mask);

@@ -182,7 +182,9 @@ static bool may_raise(void)
 	return !syscall(SYS_capget, &h, d) && (d[0].effective >> CAP_SYS_RESOURCE & 1);
 }
 
-static void choose_range(struct cw_engine *e)
+#define LEAST_DESCRIPTORS 16 /* for COMMAND: less is not what its caller meant */
+
+static int choose_range(struct cw_engine *e)
 {
 	struct rlimit lim = {0, 0};
 
@@ -201,12 +203,20 @@ static void choose_range(struct cw_engine *e)
 		soft = lim.rlim_max > n ? lim.rlim_max - n : 0;
 		if (hard > soft)
 			hard = soft;
+		if (soft < LEAST_DESCRIPTORS)
+			return cw_failed(
+				e,
+				"at most %llu descriptors may be open here (the hard limit of RLIMIT_NOFILE, which "
+				"cannot be raised), and the capabilities take %llu of them: raise the limit, as with "
+				"ulimit -n 1024, or grant fewer directories",
+				(unsigned long long)lim.rlim_max, (unsigned long long)n);
 	}
 	e->cap_base = e->nofile_shifted ? (int)soft : CW_FD_TABLE;
 	e->nofile_soft = soft;
 	e->nofile_hard = hard;
 	if (e->features.nofile_hard < (uint64_t)e->cap_base + n)
 		e->features.nofile_hard = (uint64_t)e->cap_base + n;
+	return 0;
 }
 
 static void remember_ttys(struct cw_engine *e)
@@ -267,7 +277,8 @@ static bool reads_without_stop(void)
 
 static int prepare(struct cw_engine *e, struct cw_child *ch)
 {
-	choose_range(e);
+	if (choose_range(e))
+		return -1;
 	remember_ttys(e);
 	publish_constants(e);
 	publish_header(e, ch);

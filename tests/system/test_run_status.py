@@ -8,11 +8,12 @@ import select
 import shutil
 import signal
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from support.compare import Bench, write_files
-from support.run import TIMEOUT
+from support.run import TIMEOUT, require, tool
 
 
 def secret(bench: Bench) -> Path:
@@ -223,3 +224,24 @@ os.execvp(sys.argv[3], sys.argv[3:])
             confined = each_bench.runner.native([*start, *capwrap, *shown], cwd=each_bench.work, env=env)
             assert native.status == 0
             assert confined == native, f"{ignored}; {blocked}: {native.describe()}\n{confined.describe()}"
+
+
+@pytest.mark.parametrize("limit", [8, 16, 32, 48])
+def test_a_limit_of_descriptors_that_leaves_no_room_is_named(each_bench: Bench, limit: int) -> None:
+    require("prlimit")
+    runner = each_bench.runner
+    low = replace(runner, prefix=("prlimit", f"--nofile={limit}:{limit}", *runner.prefix))
+    done = low.confined(["true"], cwd=each_bench.work, env=each_bench.env)
+    assert done.status == 125, done.describe()
+    assert done.stderr.startswith(f"capwrap: at most {limit} descriptors may be open here".encode()), done.describe()
+    assert b"raise the limit, as with ulimit -n" in done.stderr
+
+
+def test_a_run_within_a_run_says_that_it_may_not_trace(bench: Bench) -> None:
+    image = bench.work / "policy.cap"
+    compiled = bench.runner.command(["compile", "-o", image], cwd=bench.work, env=bench.env)
+    assert compiled.status == 0, compiled.describe()
+    shutil.copy2(tool("capwrap-exec"), bench.work / "inner")
+    done = bench.confined(["./inner", image, "--", "true"], options=["-q"])
+    assert done.status == 125, done.describe()
+    assert done.stderr.startswith(b"capwrap: cannot trace the child: "), done.describe()
