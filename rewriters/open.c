@@ -232,7 +232,39 @@ static bool lies_beneath(const char *path, const char *top)
 	return n == 1 || (!cw_memcmp(path, top, n) && (!path[n] || path[n] == '/'));
 }
 
-/* Where something is carved out of the directory, how a lookup by the kernel ends tells of that too: looked up in the
+/* The next component of a path, if it is `..`: what is behind it. */
+static const char *behind_dot_dot(const char *path)
+{
+	if (path[0] != '.' || path[1] != '.' || (path[2] && path[2] != '/'))
+		return NULL;
+	for (path += 2; *path == '/';)
+		path++;
+	return path;
+}
+
+/* Where its text climbs above where it begins, or NULL. Links aside: where these lead is looked at when it is found. */
+static const char *climbs(const char *path)
+{
+	int depth = 0;
+
+	for (;;) {
+		const char *up;
+
+		while (*path == '/')
+			path++;
+		if (!*path)
+			return NULL;
+		up = behind_dot_dot(path);
+		if (up && --depth < 0)
+			return path;
+		if (!up && !(path[0] == '.' && (!path[1] || path[1] == '/')))
+			depth++;
+		while (*path && *path != '/')
+			path++;
+	}
+}
+
+/* Where something is carved out of the directory, or it is none of the host's, how a lookup by the kernel ends tells of that too: looked up in the
  * namespace instead, and what leads out of the directory is EXDEV. */
 static int locate_carved(struct cw_ctx *c, uint64_t resolve, unsigned walk)
 {
@@ -242,8 +274,18 @@ static int locate_carved(struct cw_ctx *c, uint64_t resolve, unsigned walk)
 		return -EXDEV;
 	while (*path == '/')
 		path++;
+	/* its own parent, in its own root */
+	for (const char *up; (resolve & K_RESOLVE_IN_ROOT) && (up = behind_dot_dot(path));)
+		path = up;
+	/* above the root of the namespace there is nothing, for anybody */
+	const char *above = (resolve & K_RESOLVE_IN_ROOT) && !c->place[1].path[1] ? NULL : climbs(path);
+
+	if (above)
+		c->path[above - c->path] = 0;
 	int err = cw_walk(c, &c->place[0], c->base, *path ? path : ".", walk);
 
+	if (!err && above)
+		return -EXDEV;
 	return err ? err : lies_beneath(c->place[0].path, c->place[1].path) ? 0 : -EXDEV;
 }
 
@@ -253,8 +295,8 @@ static int locate_scoped(struct cw_ctx *c, int dirfd, struct tptr path, const st
 {
 	int len = c->ops->read_string(c, c->path, sizeof(c->path), path);
 
-	if (len < 0)
-		return len;
+	if (len <= 0)
+		return len ? len : -ENOENT;
 	int err = c->ops->dir_path(c, dirfd, c->base, sizeof(c->base));
 
 	if (err < 0)
@@ -263,6 +305,8 @@ static int locate_scoped(struct cw_ctx *c, int dirfd, struct tptr path, const st
 	err = cw_walk(c, &c->place[1], "/", c->base, 0);
 	if (err)
 		return err;
+	if (c->place[1].kind == CW_PLACE_VIRTUAL || c->place[1].kind == CW_PLACE_PROC)
+		return locate_carved(c, how->resolve, walk);
 	if (c->place[1].kind != CW_PLACE_HOST || c->place[1].fd < 0)
 		return -EXDEV;
 	if (c->image->n_globs || (c->place[1].exact && c->image->nodes[c->place[1].node].child_count))

@@ -187,6 +187,22 @@ static int not_here(struct cw_ctx *c, struct cw_place *p, const char *rest)
 	return -ENOENT;
 }
 
+/* A file of procfs that the namespace shows at the same place: of the system, or of a process of the target. */
+static bool is_shown(struct cw_engine *e, const char *host)
+{
+	char path[CW_PATH_MAX];
+	const char *name = host + 6;
+	int pid = strncmp(host, "/proc/", 6) ? 0 : number(name, strcspn(name, "/"));
+
+	if (!pid || (pid > 0 && !cw_proc_find(e, pid)))
+		return false;
+	for (uint32_t i = 0; i < e->im.n_nodes; i++)
+		if (e->im.nodes[i].kind == CW_NODE_PROC && cw_node_path(&e->im, i, path, sizeof(path)) > 0 &&
+		    !strcmp(path, "/proc"))
+			return true;
+	return false;
+}
+
 /* Where a magic link of a process leads, as it is seen in the namespace. */
 static int magic(struct cw_engine *e, int tid, const char *what, char *dst, size_t size)
 {
@@ -204,6 +220,8 @@ static int magic(struct cw_engine *e, int tid, const char *what, char *dst, size
 	int pts = strncmp(host, "/dev/pts/", 9) ? -1 : number(host + 9, strlen(host + 9));
 
 	if (pts >= 0 && cw_terminal_find(e, pts) >= 0)
+		return snprintf(dst, size, "%s", host);
+	if (len <= 0 && is_shown(e, host))
 		return snprintf(dst, size, "%s", host);
 	/* what it holds but could not name: nothing is told of where it is */
 	return len > 0 ? len : snprintf(dst, size, "/(outside)");

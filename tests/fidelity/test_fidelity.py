@@ -23,6 +23,7 @@ PROGRAMS = [
     Program("streams", lines=160),
     Program("processes", lines=200),
     Program("interrupted", lines=200),
+    Program("scoped", lines=350),
 ]
 
 RUNS = [pytest.param(program, form, id=f"{program}-{form}") for program in PROGRAMS for form in program.forms]
