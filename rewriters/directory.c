@@ -34,7 +34,9 @@ void cw_rw_fchdir(struct cw_ctx *c)
 		return enter(c, cw_locate_fd(c, 0, fd, 0));
 	if (err == -ENOENT)
 		c->rec.kind = CW_KIND_DESCRIPTOR;
-	enter(c, err < 0 ? err : cw_walk(c, &c->place[0], "/", c->whole, 0));
+	if (err >= 0)
+		err = cw_walk(c, &c->place[0], "/", c->whole, 0);
+	enter(c, err == -EACCES ? cw_walk_from_held(c, &c->place[0], fd, ".", 0) : err);
 }
 
 void cw_rw_getcwd(struct cw_ctx *c)

@@ -73,7 +73,8 @@ int cw_locate(struct cw_ctx *c, int which, int dirfd, struct tptr path, unsigned
 
 	if (err < 0)
 		return err;
-	return cw_walk(c, p, c->base, own, flags);
+	err = cw_walk(c, p, c->base, own, flags);
+	return err == -EACCES && own[0] != '/' ? cw_walk_from_held(c, p, dirfd, own, flags) : err;
 }
 
 int cw_locate_fd(struct cw_ctx *c, int which, int fd, uint64_t needs)
@@ -94,7 +95,7 @@ int cw_locate_fd(struct cw_ctx *c, int which, int fd, uint64_t needs)
 		int err = cw_walk(c, p, "/", whole, CW_WALK_NOFOLLOW | CW_WALK_CREATE);
 
 		c->ops->call(c, CW_SERVICE_REACH, &was);
-		if (err) {
+		if (err && !(err == -EACCES && cw_grant_by_text(c, p, whole))) {
 			c->ops->close(c, held);
 			return err;
 		}

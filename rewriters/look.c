@@ -63,7 +63,8 @@ static bool look(struct cw_ctx *c, int dirfd, struct tptr path, bool nofollow, b
 						c->rec.grant = node;
 						return true;
 					}
-					if (p->fd != -EXDEV && p->fd != -EAGAIN && p->fd != -ELOOP) {
+					if (p->fd != -EXDEV && p->fd != -EAGAIN && p->fd != -ELOOP &&
+					    (p->fd != -EACCES || c->path[0] == '/')) {
 						cw_fail(c, -p->fd);
 						p->fd = -1;
 						return false;

@@ -137,7 +137,7 @@ static int by_place(struct cw_ctx *c, const struct cw_place *p, uint64_t flags, 
 {
 	uint64_t needs = needs_of(flags);
 
-	if (p->kind != CW_PLACE_HOST || p->by_fd || p->grant == CW_NONE || c->ops->cap_fd(c, p->grant) < 0)
+	if (p->kind != CW_PLACE_HOST || p->by_fd || p->apart || p->grant == CW_NONE || c->ops->cap_fd(c, p->grant) < 0)
 		return 0;
 	/* only a how that creates nothing is published for a capability that may not */
 	if (flags & K_O_CREAT)

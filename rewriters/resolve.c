@@ -51,6 +51,7 @@ void cw_place_start(struct cw_place *p)
 	p->slash = false;
 	p->root = true;
 	p->by_fd = false;
+	p->apart = false;
 	p->dot = false;
 	p->name[0] = 0;
 	p->path[0] = '/';
@@ -509,6 +510,19 @@ again:
 	}
 }
 
+static int walk_through(struct cw_ctx *c, struct cw_place *p, unsigned flags)
+{
+	int err = walk(c, p, flags);
+
+	if (err)
+		return err;
+	if (p->slash && p->fd >= 0 && p->kind == CW_PLACE_HOST && !is_dir(p->mode) && !(flags & CW_WALK_NAME))
+		return -ENOTDIR;
+	if (p->kind == CW_PLACE_HOST && p->fd < 0 && !(flags & CW_WALK_CREATE))
+		return -ENOENT;
+	return 0;
+}
+
 int cw_walk(struct cw_ctx *c, struct cw_place *p, const char *base, const char *path, unsigned flags)
 {
 	int err = cw_join(c->text, sizeof(c->text), base, path);
@@ -521,12 +535,76 @@ int cw_walk(struct cw_ctx *c, struct cw_place *p, const char *base, const char *
 		if (err)
 			return err;
 	}
-	err = walk(c, p, flags);
-	if (err)
-		return err;
-	if (p->slash && p->fd >= 0 && p->kind == CW_PLACE_HOST && !is_dir(p->mode) && !(flags & CW_WALK_NAME))
-		return -ENOTDIR;
-	if (p->kind == CW_PLACE_HOST && p->fd < 0 && !(flags & CW_WALK_CREATE))
-		return -ENOENT;
-	return 0;
+	return walk_through(c, p, flags);
+}
+
+/* The grant that a canonical path lies in, by its text alone; false where that does not settle it. */
+bool cw_grant_by_text(struct cw_ctx *c, struct cw_place *p, const char *s)
+{
+	cw_place_drop(c, p);
+	cw_place_start(p);
+	cw_copy(p->path, s, cw_strlen(s) + 1);
+	if (c->image->n_globs) /* any directory may be a view then */
+		return false;
+	if (c->image->nodes[0].kind == CW_NODE_DIR)
+		take_grant(c, p, 0);
+	for (;;) {
+		while (*s == '/')
+			s++;
+		if (!*s)
+			break;
+		const char *from = s;
+
+		while (*s && *s != '/')
+			s++;
+		uint32_t child = p->exact ? cw_child(c->image, p->node, from, (size_t)(s - from)) : CW_NONE;
+
+		p->exact = child != CW_NONE;
+		if (!p->exact)
+			continue;
+		p->node = child;
+		switch (c->image->nodes[child].kind) {
+		case CW_NODE_DIR:
+		case CW_NODE_PRIVATE:
+			take_grant(c, p, child);
+			break;
+		case CW_NODE_ANCESTOR:
+			break;
+		default:
+			return false;
+		}
+	}
+	/* what is shown by a view has rules beneath it */
+	return p->grant != CW_NONE && !(p->exact && c->image->nodes[p->node].child_count);
+}
+
+/* p = a directory that is held, where c->base says that it lies; false where it may be no directory of the host. */
+static bool stand_on(struct cw_ctx *c, struct cw_place *p, int held)
+{
+	if (!cw_grant_by_text(c, p, c->base) || c->ops->stat(c, held, &p->mode, &p->dev, &p->ino) || !is_dir(p->mode) ||
+	    c->ops->special_dev(c, p->dev))
+		return false;
+	p->kind = CW_PLACE_HOST;
+	p->root = false;
+	p->apart = true;
+	p->fd = held;
+	return true;
+}
+
+/*
+ * The walk was kept out on the way to the directory that the path starts at. Natively nothing is asked for there: who
+ * holds a directory, or stands in it, goes on from it. It is held before it is asked where it lies (rule 11).
+ */
+int cw_walk_from_held(struct cw_ctx *c, struct cw_place *p, int dirfd, const char *path, unsigned flags)
+{
+	int held = c->ops->hold_fd(c, dirfd);
+
+	if (held < 0)
+		return -EACCES;
+	if (c->ops->held_path(c, held, c->base, sizeof(c->base)) <= 0 || !stand_on(c, p, held)) {
+		c->ops->close(c, held);
+		return -EACCES;
+	}
+	cw_copy(c->text, path, cw_strlen(path) + 1);
+	return walk_through(c, p, flags);
 }

@@ -81,6 +81,7 @@ struct cw_place {
 	bool slash; /* the path ended in '/' or in a dot: must be a directory */
 	bool dot;   /* it ended in "." or "..": no name that could be made */
 	bool root;  /* the root of a grant: cannot be renamed or removed */
+	bool apart; /* reached from a directory that is held, since the way to that one is closed */
 	bool by_fd; /* found through a descriptor: what `path` leads to by now may be something else */
 	enum cw_proc_kind proc;
 	int proc_pid, proc_tid, proc_fd;
@@ -152,7 +153,7 @@ struct cw_plan {
 	uint64_t arg[6];
 	uint32_t self;     /* bytes hold, at this offset, a pointer to what follows it there; 0: none */
 	int slot_arg;      /* which argument points to the thread's slot (bytes), or -1 */
-	enum cw_try retry; /* EXDEV, EAGAIN and EMFILE come back to be decided so; CW_TRY_FIRST: they do not */
+	enum cw_try retry; /* EXDEV, EAGAIN, EACCES come back to be decided so; CW_TRY_FIRST: they do not */
 	struct tptr count; /* sendmmsg: where the result goes, the call itself then answers 1; 0 elsewhere */
 	/* PERFORM: */
 	enum cw_op op;
@@ -285,8 +286,11 @@ enum cw_walk_flags {
 	CW_WALK_NAME = 4,     /* a link at the end with a slash behind it is the place itself, too */
 };
 int cw_walk(struct cw_ctx *c, struct cw_place *p, const char *base, const char *path, unsigned flags);
+/* The same from a directory of the target's, where the walk to it gave EACCES. Changes c->base. */
+int cw_walk_from_held(struct cw_ctx *c, struct cw_place *p, int dirfd, const char *path, unsigned flags);
 void cw_place_drop(struct cw_ctx *c, struct cw_place *p);
 void cw_place_start(struct cw_place *p);
+bool cw_grant_by_text(struct cw_ctx *c, struct cw_place *p, const char *s); /* s: a canonical path */
 /* base directory and path argument -> place; reads both from the target. AT_EMPTY_PATH where `empty` is true. */
 int cw_locate(struct cw_ctx *c, int which, int dirfd, struct tptr path, unsigned flags, bool empty);
 int cw_need(struct cw_ctx *c, int which, uint64_t rights); /* 0, or refuses with EACCES */

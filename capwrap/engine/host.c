@@ -129,6 +129,24 @@ static uint64_t mount_of(int dir, const char *path, int flags)
 	return statx(dir, path, flags, STATX_MNT_ID, &sx) || !(sx.stx_mask & STATX_MNT_ID) ? 0 : sx.stx_mnt_id;
 }
 
+/* Where the way is closed to us as well: the nearest directory on it that is not has to lie on the same mount. */
+static bool lies_beneath(int held, const char *host)
+{
+	uint64_t mount = mount_of(held, "", AT_EMPTY_PATH);
+	char dir[CW_PATH_MAX];
+	char *slash;
+
+	snprintf(dir, sizeof(dir), "%s", host);
+	while (mount && (slash = strrchr(dir, '/')) && slash != dir) {
+		*slash = 0;
+		uint64_t above = mount_of(AT_FDCWD, dir, AT_SYMLINK_NOFOLLOW);
+
+		if (above)
+			return above == mount;
+	}
+	return false;
+}
+
 /*
  * Does the file lie at this path? d_path() tells where it lies in the mount namespace that it was opened in, and a
  * descriptor that was inherited or received may be of another one, where the same path means something else. Of what
@@ -142,6 +160,8 @@ static bool lies_at(int held, char *host, size_t len)
 		return false;
 	if (!lstat(host, &there))
 		return is.st_dev == there.st_dev && is.st_ino == there.st_ino;
+	if (errno == EACCES)
+		return lies_beneath(held, host);
 	if (!deleted(host, len))
 		return false;
 	char dir[CW_PATH_MAX];

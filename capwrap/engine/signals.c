@@ -73,7 +73,8 @@ static void take_out(struct cw_engine *e, struct cw_task *t, struct user_regs_st
 
 			rax = sent < 0 ? sent : cw_mem_write(e, t->tid, t->count.a, &n, sizeof(n)) ? -EFAULT : 1;
 		}
-	} else if (regs->rip == CW_STUB_AT(cw_stub_retry) + 2 && (rax == -EXDEV || rax == -EAGAIN || rax == -EMFILE)) {
+	} else if (regs->rip == CW_STUB_AT(cw_stub_retry) + 2 &&
+	           (rax == -EXDEV || rax == -EAGAIN || rax == -EMFILE || rax == -EACCES)) {
 		undo = true;
 	}
 	if (!keep && undo) {

@@ -47,7 +47,7 @@ after:
 	mov	F_RBX(%rbx), %rbx
 	jmp	*%rcx
 
-/* One call; where it ends in EXDEV, EAGAIN or EMFILE the supervisor decides the original call again. */
+/* One call; where it ends in EXDEV, EAGAIN, EMFILE or EACCES the supervisor is asked what that means. */
 	.balign 16
 cw_stub_retry:
 	syscall
@@ -56,6 +56,8 @@ cw_stub_retry:
 	lea	11(%rax), %rcx
 	jrcxz	1f
 	lea	24(%rax), %rcx
+	jrcxz	1f
+	lea	13(%rax), %rcx
 	jrcxz	1f
 	jmp	after
 cw_stub_undo_from:

@@ -80,6 +80,58 @@ static void rows(void)
 	use(name);
 }
 
+/* Lookups that start at what is held ask for nothing on the way to it. */
+static void rows_out_of_reach(void)
+{
+	struct stat st;
+	char text[PATH_MAX];
+
+	ROW(faccessat(AT_FDCWD, "closed/in", X_OK, AT_EACCESS));
+	ROW(fstatat(before_dir, "it", &st, 0));
+	ROW(fstatat(before_dir, ".", &st, 0));
+	ROW(openat(before_dir, "it", O_RDWR | O_CLOEXEC));
+	ROW(openat(before_dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+	ROW(openat(before_dir, "new", O_CREAT | O_WRONLY | O_CLOEXEC, 0644));
+	ROW(readlinkat(before_dir, "ln", text, 8));
+	ROW(mkdirat(before_dir, "sub", 0777));
+	ROW(fchmodat(before_dir, "new", 0600, 0));
+	ROW(renameat(before_dir, "new", before_dir, "newer"));
+	ROW(unlinkat(before_dir, "newer", 0));
+	ROW(fchmod(before_file, 0640));
+	ROW(fchmod(before_dir, 0777));
+	ROW(fchdir(before_dir));
+	ROW(open("it", O_RDONLY | O_CLOEXEC));
+	ROW(open("sub", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+	ROW(stat("it", &st));
+	ROW(mkdir("sub2", 0777));
+	ROW(open("sub2/new", O_CREAT | O_WRONLY | O_CLOEXEC, 0644));
+	ROW(chdir("sub2"));
+	ROW(open("new", O_WRONLY | O_CLOEXEC));
+	ROW(unlink("new"));
+	ROW(getcwd(text, sizeof(text)) ? 0 : -1);
+}
+
+static void out_of_reach(const struct who *who, enum way way)
+{
+	char name[80];
+
+	fresh();
+	MUST(mkdir("closed", 0777));
+	MUST(mkdir("closed/in", 0777));
+	write_file("closed/in/it", "text", 0666);
+	MUST(symlink("it", "closed/in/ln"));
+	give("closed/in/it", who->uid, who->gid);
+	give("closed/in", who->uid, who->gid);
+	before_file = (int)MUST(open("closed/in/it", O_RDWR | O_CLOEXEC));
+	before_dir = (int)MUST(open("closed/in", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+	MUST(chmod("closed", 0));
+	snprintf(name, sizeof(name), "%s%s, out of reach", who->name, ways[way]);
+	section(name);
+	as(who, way, rows_out_of_reach);
+	close(before_file);
+	close(before_dir);
+}
+
 int main(void)
 {
 	static const struct who *const people[] = {&root_self, &alice, &bob_of_team};
@@ -101,6 +153,8 @@ int main(void)
 			as(people[p], way, rows);
 			close(before_file);
 			close(before_dir);
+			if (people[p] != &bob_of_team)
+				out_of_reach(people[p], way);
 		}
 	end();
 	return 0;
