@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/inotify.h>
 #include <sys/resource.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
@@ -54,6 +55,13 @@ static bool shows_otherwise(struct cw_engine *e, const struct cw_place *p)
 			return true;
 	}
 	return false;
+}
+
+static bool shown_whole(struct cw_engine *e, const struct cw_place *p)
+{
+	const uint64_t needs = CW_RIGHT_READ | CW_RIGHT_EVENT;
+
+	return p->kind == CW_PLACE_HOST && p->fd >= 0 && (p->rights & needs) == needs && !shows_otherwise(e, p);
 }
 
 int cw_dup_fd(int fd)
@@ -449,10 +457,8 @@ static int64_t op_list(struct cw_engine *e, struct cw_place *p, struct cw_plan *
 static int install(struct cw_engine *e, struct cw_place *p, struct cw_delivery *d)
 {
 	int fd = -EACCES;
-	const uint64_t needs = CW_RIGHT_READ | CW_RIGHT_EVENT;
-	bool whole = p->kind == CW_PLACE_HOST && p->fd >= 0 && (p->rights & needs) == needs && !shows_otherwise(e, p);
 
-	if (whole)
+	if (shown_whole(e, p))
 		fd = reopen(p->fd, p->mode);
 	if (fd == -EACCES && S_ISDIR(p->mode) && p->path[0]) {
 		int v = view_path(e, p);
@@ -513,6 +519,28 @@ static int64_t op_xattr(struct cw_engine *e, struct cw_task *t, struct cw_place 
 	return ret;
 }
 
+/*
+ * A watch by the supervisor, which needs no descriptor in the target: one that stays open there keeps what it watches
+ * from being gone, and IN_DELETE_SELF from being told. -EPERM: not here.
+ */
+static int64_t op_watch(struct cw_engine *e, struct cw_task *t, struct cw_place *p, const struct cw_plan *plan)
+{
+	char path[48];
+
+	if (!shown_whole(e, p))
+		return -EPERM;
+	int inotify = (int)syscall(SYS_pidfd_getfd, t->proc->pidfd, (int)plan->arg[0], 0);
+
+	if (inotify < 0)
+		return -errno;
+	cw_fd_path(p->fd, path);
+	int wd = inotify_add_watch(inotify, path, (uint32_t)plan->arg[1] & ~(uint32_t)IN_DONT_FOLLOW);
+	int64_t ret = wd < 0 ? -errno : wd;
+
+	close(inotify);
+	return ret;
+}
+
 /* Has somebody a lease on it, who is asked first (fcntl(2))? The number alone: a file system may have others than its files. */
 static bool is_leased(uint64_t ino)
 {
@@ -562,6 +590,7 @@ int64_t cw_perform_plan(struct cw_engine *e, struct cw_task *t, struct cw_delive
 	struct cw_plan *plan = &e->ctx.plan;
 	struct cw_place *p = &e->ctx.place[0], *q = &e->ctx.place[1];
 	char path[48];
+	int64_t ret;
 	int n;
 
 	switch (plan->op) {
@@ -653,6 +682,9 @@ int64_t cw_perform_plan(struct cw_engine *e, struct cw_task *t, struct cw_delive
 		then[1] = (uint64_t)n;
 		return 0;
 	case CW_OP_WATCH:
+		ret = op_watch(e, t, p, plan);
+		if (ret != -EPERM)
+			return ret;
 		n = install(e, p, d);
 		if (n < 0)
 			return n;

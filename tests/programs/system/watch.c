@@ -1,4 +1,4 @@
-/* `watch DIRECTORY FILE`: watches both, changes both, and prints what it was told, in order. */
+/* `watch DIRECTORY FILE [remove]`: watches both, changes both, and prints what it was told, in order. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -49,6 +49,23 @@ int main(int argc, char **argv)
 	if (file < 0 || write(file, "x", 1) != 1 || fchmod(file, 0600))
 		return 3;
 	close(file);
+	show(fd);
+	watch(file, "f", IN_ATTRIB);
+	watch(1, "f", IN_ATTRIB);
+	if (argc < 4)
+		return 0;
+	/* nobody else holds what is removed: this is told at once */
+	snprintf(path, sizeof(path), "%s/f", argv[1]);
+	watch(fd, path, IN_DELETE_SELF);
+	watch(fd, argv[1], IN_DELETE_SELF);
+	unlink(path);
+	rmdir(argv[1]);
+	watch(fd, "fifo", IN_ATTRIB);
+	watch(fd, "link", IN_DONT_FOLLOW | IN_DELETE_SELF);
+	chmod("fifo", 0640);
+	unlink("link");
+	chmod("f", 0);
+	watch(fd, "f", IN_ATTRIB);
 	show(fd);
 	return 0;
 }
