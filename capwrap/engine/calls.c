@@ -45,16 +45,19 @@ static void violation(struct cw_engine *e, struct cw_task *t, int64_t *ret)
 	case CW_VIOLATION_TRAP:
 		(void)syscall(SYS_tgkill, t->proc->pid, t->tid, SIGTRAP);
 		break;
-	case CW_VIOLATION_STOP:
+	case CW_VIOLATION_STOP: {
 		(void)syscall(SYS_tgkill, t->proc->pid, t->tid, SIGSTOP);
+		/* with COMMAND we stop too (on_stop), and go on with it */
+		int job = t->proc->pid == e->root_pid && (e->run->flags & CW_RUN_FOREGROUND) ? (int)getpid()
+		                                                                             : t->proc->pid;
+
 		fprintf(stderr,
-		        "capwrap: process %d stopped at a refused call (%s%s%s). It is traced: end it with kill -KILL "
-		        "%d, look at it in /proc/%d, "
-		        "go on with kill -CONT %d; to attach a debugger, kill -KILL %d ends capwrap and all that it "
-		        "runs\n",
-		        t->tid, cw_syscalls[e->ctx.call.nr].name, path[0] ? " " : "", path, t->proc->pid, t->tid,
-		        t->proc->pid, (int)getpid());
+		        "capwrap: process %d stopped at a refused call (%s%s%s). Look at it in /proc/%d (maps, mem, "
+		        "syscall), go on with kill -CONT %d, end it with kill -KILL %d. capwrap traces it, so no "
+		        "debugger can attach; --on-violation trap leaves a core file for one\n",
+		        t->tid, cw_syscalls[e->ctx.call.nr].name, path[0] ? " " : "", path, t->tid, job, job);
 		break;
+	}
 	default:
 		e->killed = true;
 		cw_kill_all(e, SIGKILL);

@@ -8,11 +8,13 @@ import select
 import shutil
 import signal
 import subprocess
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from support.compare import Bench, write_files
+from support.programs import Programs
 from support.run import TIMEOUT, require, tool
 
 
@@ -172,18 +174,72 @@ def test_verbose_counts_absent_names_and_the_record_names_them(bench: Bench) -> 
     assert b"capwrap:   /etc/absent-everywhere (2)\n" in named.stderr, named.describe()
 
 
-def test_a_stopped_target_is_told_and_waits_to_be_looked_at(bench: Bench) -> None:
+STOPPED = re.compile(
+    r"capwrap: process (\d+) stopped at a refused call \(openat .*\)\. Look at it in /proc/\1 .*, "
+    r"go on with kill -CONT (\d+), end it with kill -KILL (\d+)\."
+)
+
+
+def state_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+@pytest.mark.parametrize("command", ["COMMAND itself", "another process"])
+@pytest.mark.parametrize("ending", ["go on", "end"])
+def test_a_process_stopped_at_a_refused_call_obeys_what_the_message_says(
+    bench: Bench, command: str, ending: str
+) -> None:
+    require("gdb")
     argv = [*bench.runner.capwrap, "run", "-q", "--on-violation", "stop", "--", "cat", str(secret(bench))]
+    if command == "another process":
+        argv[-2:] = ["sh", "-c", f"cat {secret(bench)}; test $? -lt 128 || exit 4; exit 3"]
     with subprocess.Popen(argv, cwd=bench.work, env=bench.env, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         try:
             assert select.select([process.stderr], [], [], TIMEOUT)[0], "nothing was said"
             said = process.stderr.readline()
-            found = re.search(r"process (\d+) stopped at a refused call", said)
+            found = STOPPED.match(said)
             assert found is not None, said
-            assert Path(f"/proc/{found[1]}/comm").read_text() == "cat\n"
+            stopped, continued, ended = (int(number) for number in found.groups())
+            until = time.monotonic() + TIMEOUT
+            while state_of(stopped) not in "tT" and time.monotonic() < until:
+                time.sleep(0.01)
+            # What a person finds there: whose code it is in, and its stack.
+            assert Path(f"/proc/{stopped}/comm").read_text() == "cat\n"
+            stack, _code = (int(word, 16) for word in Path(f"/proc/{stopped}/syscall").read_text().split()[-2:])
+            with open(f"/proc/{stopped}/mem", "rb", buffering=0) as memory:
+                memory.seek(stack)
+                assert len(memory.read(64)) == 64
+            gdb = bench.runner.native(["gdb", "-p", str(stopped), "-batch"], cwd=bench.work, env=bench.env)
+            assert f"process {stopped} is already traced" in gdb.stderr.decode()
+            if command == "COMMAND itself":
+                # A job of a shell: as such it stops, and goes on.
+                assert os.WIFSTOPPED(os.waitpid(process.pid, os.WUNTRACED)[1])
+            os.kill(continued if ending == "go on" else ended, signal.SIGCONT if ending == "go on" else signal.SIGKILL)
+            status = process.wait(TIMEOUT)
         finally:
             process.kill()
+    expected = {"COMMAND itself": (1, -signal.SIGKILL), "another process": (3, 4)}[command]
+    assert status == expected[ending == "end"]
+
+
+def test_a_trapped_call_leaves_a_core_that_a_debugger_reads(bench: Bench, programs: Programs) -> None:
+    require("gdb")
+    program = programs("system/refused")
+    pattern = Path("/proc/sys/kernel/core_pattern").read_text().strip()
+    options = ["-q", "--on-violation", "trap", "--events", str(bench.events), "--rox", str(program)]
+    argv = [*bench.runner.capwrap, "run", *options, "--", str(program), str(secret(bench))]
+    done = bench.runner.native(
+        ["sh", "-c", 'ulimit -c unlimited; exec "$@"', "sh", *argv], cwd=bench.work, env=bench.env
+    )
+    assert done.status == -signal.SIGTRAP, done.describe()
+    assert len(bench.records("refusal")) == 1
+    if "/" in pattern or pattern.startswith("|"):
+        # Somebody else on this machine collects them. Under the other patterns it lies where the process was.
+        return
+    (core,) = bench.work.glob("core*")
+    gdb = bench.runner.native(["gdb", "-batch", "-ex", "bt", program, core], cwd=bench.work, env=bench.env)
+    assert re.search(r"#\d+ .*open_the_secret.*#\d+ .*main", gdb.text, re.DOTALL), gdb.describe()
 
 
 @pytest.mark.parametrize(
