@@ -39,7 +39,7 @@ help:
 	@echo 'make lint      ruff, mypy, gcc and clang without a warning, clang-format, clang-tidy, generated files, man pages'
 	@echo 'make format    bring Python and C into the layout that lint asks for'
 	@echo 'make bench     measure capwrap against native and the peers found here (BENCH_ARGS=--quick)'
-	@echo 'make fuzz      fuzz the decoders of untrusted bytes (FUZZ_SECONDS=60)'
+	@echo 'make fuzz      fuzz the decoders of untrusted bytes, and a target by random calls (FUZZ_SECONDS=60)'
 	@echo 'make sanitize  system tests on an engine built with ASan and UBSan'
 	@echo 'make man-lint  mandoc lint of the man pages alone'
 	@echo 'make build     the virtual environment and the engine only'
@@ -93,14 +93,15 @@ test: $(BUILD_STAMP) sources
 
 .PHONY: test-long
 test-long: $(BUILD_STAMP) sources
-	CAPWRAP_SOAK_SECONDS=300 CAPWRAP_MOMENTS=60 $(PYTEST) $(PYTEST_ARGS) $(wildcard $(TESTS))
+	CAPWRAP_SOAK_SECONDS=300 CAPWRAP_FUZZ_SECONDS=75 CAPWRAP_MOMENTS=60 $(PYTEST) $(PYTEST_ARGS) $(wildcard $(TESTS))
 
 .PHONY: bench
 bench: $(BUILD_STAMP)
 	$(BIN)/python -m bench $(BENCH_ARGS)
 
 # Each tests/fuzz/NAME.c is a libFuzzer target over the freestanding readers. Inputs that were found stay in
-# build/fuzz/NAME, so that the next run goes on from them; a crash is written there and ends the run.
+# build/fuzz/NAME, so that the next run goes on from them; a crash is written there and ends the run. Random calls of a
+# confined process are a test, made here for longer and from another seed; CAPWRAP_FUZZ_SEED sets that.
 FUZZ_SECONDS ?= 60
 FUZZERS := $(patsubst tests/fuzz/%.c,build/fuzz/%.bin,$(wildcard tests/fuzz/*.c))
 FUZZ_FLAGS := -std=gnu11 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
@@ -123,6 +124,8 @@ fuzz: $(FUZZERS) build/fuzz/image/seed
 		"$$each" -max_total_time=$(FUZZ_SECONDS) -timeout=10 -max_len=200000 -print_final_stats=1 \
 			-artifact_prefix="$${each%.bin}/" "$${each%.bin}"; \
 	done
+	CAPWRAP_FUZZ_SECONDS=$(FUZZ_SECONDS) CAPWRAP_FUZZ_SEED="$${CAPWRAP_FUZZ_SEED:-$$(date +%s)}" \
+		$(PYTEST) -q tests/races/test_fuzz_calls.py
 
 # --- the engine under sanitizers ------------------------------------------------------------------------------------
 

@@ -9,6 +9,8 @@ from escape.conftest import arena, places, programs
 from escape.results import pytest_configure, pytest_runtest_makereport, pytest_sessionfinish
 from support.programs import Programs
 
+from races.fuzzing import Built, build
+
 __all__ = ["arena", "places", "programs", "pytest_configure", "pytest_runtest_makereport", "pytest_sessionfinish"]
 
 
@@ -22,3 +24,9 @@ def plain_programs(session_root: Path) -> Programs:
 def keeper(plain_programs: Programs) -> Path:
     """The program that runs another and tells what became of it."""
     return plain_programs("races/keeper")
+
+
+@pytest.fixture(scope="session")
+def built(plain_programs: Programs, session_root: Path) -> Built:
+    """The fuzzer of calls."""
+    return build(plain_programs, session_root / "fuzz-table")

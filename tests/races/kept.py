@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import tempfile
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 REPORT = 40
@@ -30,17 +31,59 @@ class Ended:
     """those that reached the keeper, a bit each"""
     report: bytes
     stderr: bytes
+    records: list[dict[str, object]] = field(default_factory=list)
+    torn: str = ""
+    """what is wrong with the record, where there is one"""
+
+    @property
+    def lines(self) -> list[str]:
+        return [line for line in self.report.decode(errors="replace").splitlines() if line.strip()]
+
+    @property
+    def found(self) -> list[str]:
+        """What the fuzzer itself saw, each as `detector: what`, with the calls before it."""
+        text = self.report.decode(errors="replace")
+        blocks = text.split("\nFOUND ")[1:]
+        return [block.split("\nMADE ")[0].strip() for block in blocks]
+
+    @property
+    def calls(self) -> int:
+        made = [line.split()[1] for line in self.lines if line.startswith("MADE ")]
+        return int(made[-1]) if made else 0
+
+    @property
+    def complete(self) -> bool | None:
+        """What the record says of itself; None where it has no end."""
+        last = self.records[-1] if self.records else {}
+        return bool(last["complete"]) if last.get("type") == "end" else None
 
     def __str__(self) -> str:
-        # a program may write rubbish there; what capwrap and the keeper say begins like this
+        # the fuzzer writes rubbish there; what capwrap and the keeper say begins like this
         said = [
             line for line in self.stderr.decode(errors="replace").splitlines() if line[:8] in ("capwrap:", "keeper: ")
         ]
         tail = "\n".join(said)[-8000:]
         return (
             f"status {self.status}, continued {self.continued}, left {self.left}, hung {self.hung}, "
-            f"signals {self.signals:#x}\n{tail}"
+            f"signals {self.signals:#x}, {self.torn or 'record whole'}\n{tail}"
         )
+
+
+def read_record(path: Path) -> tuple[list[dict[str, object]], str]:
+    """The lines of a record, and what is wrong with it ("" where nothing is)."""
+    data = path.read_bytes() if path.exists() else b""
+    records = []
+    for number, line in enumerate(data.splitlines(), 1):
+        try:
+            records.append(json.loads(line))
+        except ValueError as error:
+            return records, f"line {number} is not JSON: {error}"
+    if data and not data.endswith(b"\n"):
+        return records, "the last line is torn"
+    ids = [record["id"] for record in records if "id" in record]
+    if ids != list(range(1, len(ids) + 1)):
+        return records, "the ids are not 1, 2, 3, ..."
+    return records, ""
 
 
 def run_kept(
@@ -50,6 +93,7 @@ def run_kept(
     cwd: Path,
     env: dict[str, str],
     patience: float = PATIENCE,
+    events: Path | None = None,
     pass_fds: Sequence[int] = (),
 ) -> Ended:
     """Runs a command under the keeper. Descriptor 40 of it is the report."""
@@ -92,7 +136,7 @@ def run_kept(
         said = stderr.read()
     assert words, f"the keeper said nothing: {said!r}"
     assert not holder, "somebody still holds the report open"
-    return Ended(
+    ended = Ended(
         os.waitstatus_to_exitcode(int(words["ended"])),
         int(words["continued"]),
         int(words["left"]),
@@ -101,3 +145,6 @@ def run_kept(
         bytes(report),
         said,
     )
+    if events is not None:
+        ended.records, ended.torn = read_record(events)
+    return ended
