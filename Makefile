@@ -22,7 +22,7 @@ C_HEADERS := $(wildcard capwrap/engine/*.h rewriters/*.h rewriters/generated/*.h
 TABLES := $(wildcard rewriters/*.tbl)
 # The C that people write: no generated file, and no assembly.
 OWN_C := $(filter-out rewriters/generated/% capwrap/engine/_% %.S,$(C_SOURCES) $(C_HEADERS))
-TEST_C := $(wildcard tests/programs/*/*.[ch] tests/fuzz/*.c bench/programs/*.c examples/demo/*.[ch])
+TEST_C := $(wildcard tests/programs/*/*.[ch] tests/fuzz/*.[ch] bench/programs/*.c examples/demo/*.[ch])
 MAN := $(wildcard man/*.[1-8])
 INSTALL_STAMP := $(VENV)/.installed
 BUILD_STAMP := $(VENV)/.built
@@ -39,7 +39,7 @@ help:
 	@echo 'make lint      ruff, mypy, gcc and clang without a warning, clang-format, clang-tidy, generated files, man pages'
 	@echo 'make format    bring Python and C into the layout that lint asks for'
 	@echo 'make bench     measure capwrap against native and the peers found here (BENCH_ARGS=--quick)'
-	@echo 'make fuzz      fuzz the decoders of untrusted bytes, and a target by random calls (FUZZ_SECONDS=60)'
+	@echo 'make fuzz      fuzz the rewriters, the decoders of untrusted bytes, and a target by random calls (FUZZ_SECONDS=60)'
 	@echo 'make sanitize  system tests on an engine built with ASan and UBSan'
 	@echo 'make man-lint  mandoc lint of the man pages alone'
 	@echo 'make build     the virtual environment and the engine only'
@@ -99,15 +99,15 @@ test-long: $(BUILD_STAMP) sources
 bench: $(BUILD_STAMP)
 	$(BIN)/python -m bench $(BENCH_ARGS)
 
-# Each tests/fuzz/NAME.c is a libFuzzer target over the freestanding readers. Inputs that were found stay in
+# Each tests/fuzz/NAME.c is a libFuzzer target over the rewriters, which are freestanding. Inputs that were found stay in
 # build/fuzz/NAME, so that the next run goes on from them; a crash is written there and ends the run. Random calls of a
 # confined process are a test, made here for longer and from another seed; CAPWRAP_FUZZ_SEED sets that.
 FUZZ_SECONDS ?= 60
 FUZZERS := $(patsubst tests/fuzz/%.c,build/fuzz/%.bin,$(wildcard tests/fuzz/*.c))
 FUZZ_FLAGS := -std=gnu11 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
-FUZZED := rewriters/image.c rewriters/namespace.c rewriters/text.c
+FUZZED := $(wildcard rewriters/*.c)
 
-build/fuzz/%.bin: tests/fuzz/%.c $(FUZZED) $(C_HEADERS)
+build/fuzz/%.bin: tests/fuzz/%.c $(wildcard tests/fuzz/*.h) $(FUZZED) $(C_HEADERS)
 	@$(call need,clang,clang)
 	mkdir -p build/fuzz/$*
 	clang $(FUZZ_FLAGS) -I. $< $(FUZZED) -o $@
