@@ -18,11 +18,14 @@
 #include <unistd.h>
 
 #define WINDOW 65536u           /* bytes of the stack, from the stack pointer up */
-#define CODES 512u              /* executable mappings that are looked at */
+#define SPANS 512u              /* mappings, and gaps between them, that are looked at */
+#define QUERIES 256u            /* of one look, each about a microsecond */
+#define CODES 128u              /* executable mappings that one stack refers to */
 #define NAMES 32768u            /* bytes of their names */
 #define TEXT 262144u            /* bytes of maps, where it has to be read as text */
 #define PER_PROCESS 256u        /* different stacks */
 #define KEPT ((size_t)64 << 20) /* bytes of all stacks that no refusal needed yet */
+#define USER_END (UINT64_C(1) << 47)
 
 /* linux/fs.h of Linux 6.11 */
 struct procmap_query {
@@ -31,13 +34,18 @@ struct procmap_query {
 	uint64_t vma_name_addr, build_id_addr;
 };
 #define PROCMAP_QUERY_IOCTL ((unsigned long)_IOWR('f', 17, struct procmap_query))
-#define QUERY_EXECUTABLE 0x04
+#define QUERY_EXECUTABLE 0x04 /* of vma_flags */
 #define QUERY_COVERING_OR_NEXT 0x10
 
 struct code {
 	struct cw_stack_code is;
 	uint32_t name; /* offset in `names` */
-	bool used;     /* the stack refers to it */
+};
+
+/* What is known of some addresses. */
+struct span {
+	uint64_t start, end;
+	int code; /* index, or -1 */
 };
 
 struct cw_stack {
@@ -52,6 +60,10 @@ struct cw_stack {
 struct cw_stack_look {
 	uint8_t window[WINDOW];
 	size_t len;
+	int maps;
+	unsigned queries; /* that may still be made */
+	struct span span[SPANS];
+	unsigned n_spans;
 	struct code code[CODES];
 	unsigned n_codes;
 	char names[NAMES];
@@ -91,30 +103,58 @@ static bool read_window(struct cw_stack_look *l, int tid, uint64_t sp)
 	return l->len > 0;
 }
 
-static bool add_code(struct cw_stack_look *l, const struct cw_stack_code *is, const char *name)
+/* The index of a mapping, or -1 where there is no room for it. */
+static int add_code(struct cw_stack_look *l, const struct cw_stack_code *is, const char *name)
 {
 	size_t len = strlen(name);
 
 	if (l->n_codes == CODES || len > NAMES - l->names_len)
-		return false;
-	struct code *c = &l->code[l->n_codes++];
+		return -1;
+	struct code *c = &l->code[l->n_codes];
 
 	c->is = *is;
 	c->is.name_len = (uint32_t)len;
 	c->name = (uint32_t)l->names_len;
-	c->used = false;
 	memcpy(l->names + l->names_len, name, len);
 	l->names_len += len;
-	return true;
+	return (int)l->n_codes++;
 }
 
-/* Before Linux 6.11, which can be asked for the executable ones alone. */
-static void codes_of_text(struct cw_stack_look *l, int maps)
+/* The first span that ends above an address. */
+static unsigned span_above(const struct cw_stack_look *l, uint64_t a)
+{
+	unsigned low = 0, high = l->n_spans;
+
+	while (low < high) {
+		unsigned mid = (low + high) / 2;
+
+		if (l->span[mid].end <= a)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}
+
+static void add_span(struct cw_stack_look *l, uint64_t start, uint64_t end, int code)
+{
+	unsigned at = span_above(l, start);
+
+	if (l->n_spans == SPANS || start >= end || (at < l->n_spans && l->span[at].start < end))
+		return;
+	memmove(l->span + at + 1, l->span + at, (l->n_spans - at) * sizeof(l->span[0]));
+	l->span[at] = (struct span){start, end, code};
+	l->n_spans++;
+}
+
+/* Before Linux 6.11, which can be asked for one address. */
+static void spans_of_text(struct cw_stack_look *l)
 {
 	size_t have = 0;
 	ssize_t got = 1;
 
-	while (have < TEXT - 1 && (got = read(maps, l->text + have, TEXT - 1 - have)) > 0)
+	l->queries = 0;
+	while (have < TEXT - 1 && (got = read(l->maps, l->text + have, TEXT - 1 - have)) > 0)
 		have += (size_t)got;
 	l->text[have] = 0;
 	for (char *line = l->text, *end; (end = strchr(line, '\n')); line = end + 1) {
@@ -132,68 +172,58 @@ static void codes_of_text(struct cw_stack_look *l, int maps)
 		is.end = last;
 		is.offset = offset;
 		is.inode = inode;
-		if (!add_code(l, &is, line + at))
-			return;
+		add_span(l, start, last, add_code(l, &is, line + at));
 	}
 }
 
-/* The next executable mapping from q->query_addr on; one whose name is too long comes without it. */
-static bool next_code(int maps, struct procmap_query *q, char *name, uint32_t size)
+static void query(struct cw_stack_look *l, uint64_t a)
 {
-	name[0] = 0;
-	q->vma_name_addr = (uint64_t)name;
-	q->vma_name_size = size;
-	if (!ioctl(maps, PROCMAP_QUERY_IOCTL, q))
-		return true;
-	if (errno != ENAMETOOLONG)
-		return false;
-	q->vma_name_addr = q->vma_name_size = 0;
-	return !ioctl(maps, PROCMAP_QUERY_IOCTL, q);
-}
+	struct procmap_query q = {.size = sizeof(q), .query_flags = QUERY_COVERING_OR_NEXT, .query_addr = a};
+	char name[4096];
 
-static void read_codes(struct cw_stack_look *l, int tid)
-{
-	struct procmap_query q = {.size = sizeof(q), .query_flags = QUERY_EXECUTABLE | QUERY_COVERING_OR_NEXT};
-	char path[48], name[4096];
-
-	l->n_codes = 0;
-	l->names_len = 0;
-	snprintf(path, sizeof(path), "/proc/%d/maps", tid);
-	int maps = open(path, O_RDONLY | O_CLOEXEC);
-
-	if (maps < 0)
+	if (!l->queries)
 		return;
-	while (next_code(maps, &q, name, sizeof(name))) {
-		struct cw_stack_code is = {.start = q.vma_start,
-		                           .end = q.vma_end,
-		                           .offset = q.vma_offset,
-		                           .inode = q.inode,
-		                           .major = q.dev_major,
-		                           .minor = q.dev_minor};
-
-		if (!add_code(l, &is, name))
-			break;
-		q.query_addr = q.vma_end;
+	l->queries--;
+	if (ioctl(l->maps, PROCMAP_QUERY_IOCTL, &q)) {
+		if (errno == ENOENT)
+			add_span(l, a, USER_END, -1);
+		else
+			spans_of_text(l);
+		return;
 	}
-	if (!l->n_codes && errno != ENOENT)
-		codes_of_text(l, maps);
-	close(maps);
+	if (q.vma_start > a)
+		add_span(l, a, q.vma_start, -1);
+	if (!(q.vma_flags & QUERY_EXECUTABLE) || q.vma_start > a) {
+		if (!(q.vma_flags & QUERY_EXECUTABLE))
+			add_span(l, q.vma_start, q.vma_end, -1);
+		return;
+	}
+	struct cw_stack_code is = {.start = q.vma_start,
+	                           .end = q.vma_end,
+	                           .offset = q.vma_offset,
+	                           .inode = q.inode,
+	                           .major = q.dev_major,
+	                           .minor = q.dev_minor};
+
+	name[0] = 0;
+	q.vma_name_addr = (uint64_t)name;
+	q.vma_name_size = sizeof(name);
+	if (ioctl(l->maps, PROCMAP_QUERY_IOCTL, &q)) /* too long */
+		name[0] = 0;
+	add_span(l, is.start, is.end, add_code(l, &is, name));
 }
 
-/* The executable mapping that holds an address, or NULL. They are in order. */
-static struct code *code_at(struct cw_stack_look *l, uint64_t a)
+/* Whether an address is one of code. */
+static bool is_code(struct cw_stack_look *l, uint64_t a)
 {
-	unsigned low = 0, high = l->n_codes;
+	for (int tries = 0; tries < 2; tries++) {
+		unsigned at = span_above(l, a);
 
-	while (low < high) {
-		unsigned mid = (low + high) / 2;
-
-		if (l->code[mid].is.end <= a)
-			low = mid + 1;
-		else
-			high = mid;
+		if (at < l->n_spans && l->span[at].start <= a)
+			return l->span[at].code >= 0;
+		query(l, a);
 	}
-	return low < l->n_codes && l->code[low].is.start <= a ? &l->code[low] : NULL;
+	return false;
 }
 
 static uint64_t mix(uint64_t key, uint64_t word)
@@ -231,21 +261,22 @@ static bool look(struct cw_engine *e, const struct cw_task *t, uint64_t pc, uint
 	e->stack = known(t->proc, 0, *raw);
 	if (e->stack)
 		return true;
-	read_codes(l, t->tid);
-	if (!l->n_codes)
-		return false;
-	uint64_t low = l->code[0].is.start, high = l->code[l->n_codes - 1].is.end;
-	struct code *c = code_at(l, pc);
+	char path[48];
 
-	if (c)
-		c->used = true;
+	snprintf(path, sizeof(path), "/proc/%d/maps", t->tid);
+	l->maps = open(path, O_RDONLY | O_CLOEXEC);
+	if (l->maps < 0)
+		return false;
+	l->queries = QUERIES;
+	l->n_spans = l->n_codes = 0;
+	l->names_len = 0;
+	(void)is_code(l, pc);
 	for (size_t at = 0; at < l->len; at += 8) {
 		memcpy(&word, l->window + at, sizeof(word));
-		if (word < low || word >= high || !(c = code_at(l, word)))
-			continue;
-		c->used = true;
-		*key = mix(*key, word);
+		if (word >= 4096 && word < USER_END && word - sp >= l->len && is_code(l, word))
+			*key = mix(*key, word);
 	}
+	close(l->maps);
 	e->stack = known(t->proc, *key, *raw);
 	if (e->stack)
 		e->stack->raw = *raw;
@@ -267,11 +298,9 @@ static void keep(struct cw_engine *e, struct cw_proc *p, uint64_t key, uint64_t 
 	                          .window = (uint32_t)l->len};
 	size_t size = sizeof(h) + l->len;
 
+	h.n_codes = l->n_codes;
 	for (unsigned i = 0; i < l->n_codes; i++)
-		if (l->code[i].used) {
-			h.n_codes++;
-			size += sizeof(struct cw_stack_code) + ((l->code[i].is.name_len + 7u) & ~7u);
-		}
+		size += sizeof(struct cw_stack_code) + ((l->code[i].is.name_len + 7u) & ~7u);
 	struct cw_stack *s = calloc(1, sizeof(*s));
 	uint8_t *at = s ? calloc(1, size) : NULL;
 
@@ -283,14 +312,13 @@ static void keep(struct cw_engine *e, struct cw_proc *p, uint64_t key, uint64_t 
 		.next = p->stacks, .key = key, .raw = raw, .id = ++e->n_stacks, .bytes = at, .size = size};
 	memcpy(at, &h, sizeof(h));
 	at += sizeof(h);
-	for (unsigned i = 0; i < l->n_codes; i++)
-		if (l->code[i].used) {
-			const struct cw_stack_code *is = &l->code[i].is;
+	for (unsigned i = 0; i < l->n_codes; i++) {
+		const struct cw_stack_code *is = &l->code[i].is;
 
-			memcpy(at, is, sizeof(*is));
-			memcpy(at + sizeof(*is), l->names + l->code[i].name, is->name_len);
-			at += sizeof(*is) + ((is->name_len + 7u) & ~7u);
-		}
+		memcpy(at, is, sizeof(*is));
+		memcpy(at + sizeof(*is), l->names + l->code[i].name, is->name_len);
+		at += sizeof(*is) + ((is->name_len + 7u) & ~7u);
+	}
 	memcpy(at, l->window, l->len);
 	p->stacks = s;
 	p->n_stacks++;
