@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -84,6 +85,17 @@ def temporary_glob(name: str) -> str:
         if len(part) == width and looks_random(part):
             return stem[: len(stem) - width] + "*" + dot + ending
     return name
+
+
+def looks_random_name(name: str) -> bool:
+    """Whether a name looks made up: of a name anywhere, which may well end in a number, more is asked."""
+    glob = temporary_glob(name)
+    if glob == name:
+        return False
+    head, _, tail = glob.partition("*")
+    part = name[len(head) : len(name) - len(tail)]
+    classes = ["u" if char.isupper() else "d" if char.isdigit() else "l" for char in part]
+    return sum(one != other for one, other in pairwise(classes)) >= 3
 
 
 def looks_random(text: str) -> bool:
