@@ -163,10 +163,12 @@ static void *worker(void *arg)
 		}
 		if (ret < 0)
 			(void)cw_notif_answer(e, w->id, ret);
-	} else if (w->d.work == CW_WORK_TRUNCATE) {
-		(void)cw_notif_answer(e, w->id, truncate_waiting(w));
 	} else {
-		(void)cw_notif_answer(e, w->id, connect_waiting(w));
+		ret = w->d.work == CW_WORK_TRUNCATE ? truncate_waiting(w) : connect_waiting(w);
+		/* before the call returns: the target's close is the last one */
+		close(w->d.fd);
+		w->d.fd = -1;
+		(void)cw_notif_answer(e, w->id, ret);
 	}
 	pthread_mutex_lock(&e->lock);
 	struct cw_worker **at = &e->workers;
@@ -174,7 +176,8 @@ static void *worker(void *arg)
 	while (*at != w)
 		at = &(*at)->next;
 	*at = w->next;
-	close(w->d.fd);
+	if (w->d.fd >= 0)
+		close(w->d.fd);
 	if (w->d.held >= 0)
 		close(w->d.held);
 	free(w);

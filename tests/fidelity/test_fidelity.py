@@ -24,6 +24,7 @@ PROGRAMS = [
     Program("processes", lines=200),
     Program("interrupted", lines=200),
     Program("scoped", lines=350),
+    Program("sockets", lines=190),
 ]
 
 RUNS = [pytest.param(program, form, id=f"{program}-{form}") for program in PROGRAMS for form in program.forms]

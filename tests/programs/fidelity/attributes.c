@@ -553,6 +553,7 @@ static void lengths(void)
 	rw = (int)MUST(open("f", O_RDWR));
 	ROW(ioctl(rw, FS_IOC_GETFLAGS, &flags));
 	say("flags", "%x", (unsigned)flags);
+	ROW(ioctl(rw, FS_IOC_SETFLAGS, &flags));
 	ROW(ioctl(rw, FS_IOC_FSGETXATTR, &fsx));
 	ROW(ioctl(rw, FS_IOC_GETVERSION, &version));
 	ROW(ioctl(rw, FIGETBSZ, &flags));
