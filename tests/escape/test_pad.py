@@ -192,6 +192,11 @@ def test_entering_the_stub_anywhere_with_any_registers_does_nothing(arena: Arena
     arena.holds("escape/forms", "enter-stub", standin=True)
 
 
+@pytest.mark.stopped_by("seccomp", "rewriter")
+def test_a_forged_frame_returns_to_no_place_in_the_stub_that_does_anything(arena: Arena) -> None:
+    arena.holds("escape/forms", "return-to-stub", standin=True)
+
+
 @pytest.mark.stopped_by("rewriter")
 def test_an_exec_of_what_a_slot_holds_tells_of_no_name(arena: Arena) -> None:
     arena.holds("escape/stub", "exec-tells", standin=True)

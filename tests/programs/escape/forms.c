@@ -8,6 +8,7 @@
 #include "../../../rewriters/pad.h"
 
 #include <sys/time.h>
+#include <ucontext.h>
 
 #define STANDIN 900
 
@@ -207,11 +208,42 @@ static _Noreturn void jump(uintptr_t to, long nr, const uint64_t *regs, const ch
 	_exit(3);
 }
 
+/* The registers that a signal handler leaves in its frame for sigreturn. */
+static greg_t forged[NGREG];
+
+static void forge(int sig, siginfo_t *info, void *context)
+{
+	greg_t *regs = ((ucontext_t *)context)->uc_mcontext.gregs;
+
+	(void)sig;
+	(void)info;
+	for (int i = REG_R8; i <= REG_RIP; i++)
+		if (i != REG_RSP)
+			regs[i] = forged[i];
+}
+
+static _Noreturn void return_to(uintptr_t to, long nr, const uint64_t *regs, const char *path)
+{
+	static const int chosen[] = {REG_R10, REG_R8, REG_R9, REG_R12, REG_R13, REG_R14, REG_R15};
+	const struct sigaction sa = {.sa_sigaction = forge, .sa_flags = SA_SIGINFO};
+
+	for (size_t i = 0; i < ARRAY_SIZE(chosen); i++)
+		forged[chosen[i]] = (greg_t)regs[i];
+	forged[REG_RBX] = forged[REG_RBP] = (greg_t)regs[0];
+	forged[REG_RDI] = AT_FDCWD;
+	forged[REG_RSI] = (greg_t)(uintptr_t)path;
+	forged[REG_RAX] = nr;
+	forged[REG_RIP] = (greg_t)to;
+	sigaction(SIGUSR1, &sa, NULL);
+	raise(SIGUSR1);
+	_exit(3);
+}
+
 /*
  * Whoever jumps into the stub has its calls judged like any other: what they try to do here is to remove the secret.
  * The test looks for it afterwards; this program cannot.
  */
-static void enter_stub(void)
+static void enter(void (*by)(uintptr_t to, long nr, const uint64_t *regs, const char *path))
 {
 	static uint64_t memory[512];
 	const char *path = in_base("secret/file");
@@ -245,13 +277,23 @@ static void enter_stub(void)
 			const struct itimerval soon = {.it_value = {.tv_usec = 300000}};
 			setrlimit(RLIMIT_CPU, &second);
 			setitimer(ITIMER_REAL, &soon, NULL);
-			jump(to, to % 3 ? SYS_unlinkat : numbers[any() % ARRAY_SIZE(numbers)], regs, path);
+			by(to, to % 3 ? SYS_unlinkat : numbers[any() % ARRAY_SIZE(numbers)], regs, path);
 		}
 		reap(child);
 	}
 	if (standing_in() && access(path, F_OK))
 		escaped("a jump removed it");
 	held("EPERM by no jump");
+}
+
+static void enter_stub(void)
+{
+	enter(jump);
+}
+
+static void return_to_stub(void)
+{
+	enter(return_to);
 }
 
 /* The stub's private numbers, from a caller who has no plan pending. */
@@ -292,6 +334,7 @@ const struct attack attacks[] = {
 	{"upper-half-pointer", upper_half_pointer},
 	{"own-descriptor", own_descriptor},
 	{"enter-stub", enter_stub},
+	{"return-to-stub", return_to_stub},
 	{"private-numbers", private_numbers},
 	{0},
 };
