@@ -251,7 +251,7 @@ def no_setup(_: Arena) -> Iterator[Found]:
 
 
 @contextlib.contextmanager
-def accomplice(work: Path, told: str, act: Callable[[int], None], leave: str) -> Iterator[None]:
+def accomplice(work: Path, told: str, act: Callable[[int], object], leave: str) -> Iterator[None]:
     """Somebody outside who waits for the number that the attack leaves in work/TOLD, acts, and leaves work/LEAVE."""
     over = threading.Event()
 

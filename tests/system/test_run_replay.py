@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from support.compare import Bench
 from support.run import Outcome, require, tool
@@ -21,7 +23,7 @@ def recorded(bench: Bench) -> Bench:
 
 def check(bench: Bench, policy: str) -> Outcome:
     (bench.work / "p.toml").write_text(policy)
-    command = [tool("capwrap"), "check", "p.toml", "--against", bench.events]
+    command: list[str | bytes | Path] = [tool("capwrap"), "check", "p.toml", "--against", bench.events]
     return bench.runner.native(command, cwd=bench.work, env=bench.env)
 
 

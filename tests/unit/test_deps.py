@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -131,7 +132,7 @@ def test_a_file_without_rules_is_an_error(tmp_path: Path, capfd: pytest.CaptureF
     assert main(["deps", str(e), "-o", "t", "--declared", str(tmp_path / "none")]) == 125
 
 
-def _pair(first: list[tuple[str, ...]], second: list[tuple[str, ...]]) -> list[Action]:
+def _pair(first: Sequence[tuple[str, ...]], second: Sequence[tuple[str, ...]]) -> list[Action]:
     made = []
     for index, (uses, name) in enumerate(((first, "one"), (second, "two"))):
         record = Written(name)

@@ -39,7 +39,13 @@ def test_it_tells_the_call_the_way_the_reason_and_the_command(
 ) -> None:
     stack = [{"module": "/usr/bin/cc", "offset": 64, "symbol": "open_file", "file": "files.c", "line": 7}]
     args = [FDCWD, "0x1", "0x80000", "0x0", "0x0", "0x0"]
-    more = {"asked": "/w/./link", "via": "/w/link", "nearest": "/etc/shells", "args": args, "stack": stack}
+    more: dict[str, Any] = {
+        "asked": "/w/./link",
+        "via": "/w/link",
+        "nearest": "/etc/shells",
+        "args": args,
+        "stack": stack,
+    }
     record.refusal("/etc/shadow", "read", pid=101, **more)
     text = explain(record.save(tmp_path / "e"), capfd=capfd)
     assert 'openat(AT_FDCWD, "/w/./link", O_RDONLY|O_CLOEXEC)' in text
@@ -129,7 +135,9 @@ def test_no_name_reaches_the_terminal_or_the_log_as_a_command(
     import base64
 
     nasty = base64.b64encode(NASTY.encode("utf-8", "surrogateescape")).decode()
-    texts = {f"{name}_b64": nasty for name in ("path", "asked", "via", "nearest", "denied", "hint", "host")}
+    texts: dict[str, Any] = {
+        f"{name}_b64": nasty for name in ("path", "asked", "via", "nearest", "denied", "hint", "host")
+    }
     stack = [{"module": NASTY[:-1], "symbol": NASTY[:-1], "file": NASTY[:-1], "line": 10**30}]
     line = record.refusal("/x", "read", allow="; rm -rf ~ #\n$(id)", stack=stack, **texts)
     for name in ("path", "host", "nearest"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -136,7 +137,7 @@ def test_types_and_fields_of_a_later_version_pass_by(tmp_path: Path) -> None:
     assert [line["type"] for line in lines] == ["process", "process", "access"]
 
 
-JSON = st.sampled_from(
+JSON: st.SearchStrategy[Any] = st.sampled_from(
     [
         *(None, True, False, 0, -1, 7, 1 << 70, 0.5, -0.0, 1e300, "", "x", "\x1b[2J", "--ro /x", "0x1", "$'", "\x00"),
         *([], ["x"], [1], [[]], {}, {"line": 1}, [{"file": "a", "line": "b"}], ["0x1"] * 6, ["read"], ["--"], "exec"),
