@@ -57,6 +57,8 @@ struct cw_stack_head {
 	uint64_t regs[17]; /* as the psABI numbers them for DWARF; the last one is rip, behind the call */
 	uint32_t n_codes;  /* this many struct cw_stack_code, each with its name behind it, padded to 8 bytes */
 	uint32_t window;   /* then so many bytes of the stack, from rsp up */
+	uint32_t python;   /* then so many bytes of struct cw_python_frame, each with what follows it */
+	uint32_t zero;
 };
 
 /* An executable mapping that the stack refers to, as /proc/PID/maps has it. */
@@ -64,6 +66,14 @@ struct cw_stack_code {
 	uint64_t start, end, offset, inode;
 	uint32_t major, minor;
 	uint32_t name_len, zero;
+};
+
+/* A function that CPython runs, innermost first. Behind it: file, qualified name, line table (co_linetable), then padding. */
+struct cw_python_frame {
+	int64_t instr; /* where it is, in bytes from the start of its code */
+	int32_t first_line;
+	uint32_t len[3];  /* bytes */
+	uint32_t kind[2]; /* bytes a character of file and name */
 };
 
 #endif

@@ -25,13 +25,16 @@ class StackFrame:
     """host path of the mapped file, a name such as [vdso], or None for memory of no file"""
     build_id: str | None
     """in hexadecimal"""
-    offset: int
-    """the address in the module, as its symbols count, where the frame goes on: one behind the call"""
+    offset: int | None
+    """the address in the module, as its symbols count, where the frame goes on: one behind the call;
+    None of a function of Python's"""
     symbol: str | None = None
     file: str | None = None
     line: int | None = None
     inlined: bool = False
     """inlined into the frame behind it, with which it shares `offset`"""
+    language: str | None = None
+    """"python" of a function that CPython runs; these come before the frames of the interpreter"""
 
 
 class Backtraces:
@@ -50,7 +53,10 @@ class Backtraces:
 
     def frames(self, snapshot: Snapshot) -> tuple[StackFrame, ...]:
         """The frames of a stack; none where the time is over."""
-        result: list[StackFrame] = []
+        result = [
+            StackFrame(None, None, None, frame.symbol, frame.file, frame.line, language="python")
+            for frame in snapshot.python
+        ]
         if self.budget.spent:
             return ()
         for frame in unwind(snapshot, self._modules):

@@ -6,9 +6,11 @@ import re
 import struct
 from dataclasses import dataclass
 
+from capwrap.elf.cpython import PythonFrame, read_python
+
 RSP, RBP, RIP = 7, 6, 16
 
-_HEAD = struct.Struct("<17QII")
+_HEAD = struct.Struct("<17QIIII")
 _CODE = struct.Struct("<4Q4I")
 _WORD = struct.Struct("<Q")
 _OCTAL = re.compile(rb"\\012")
@@ -34,11 +36,13 @@ class Code:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Registers by DWARF number (rip is the last one), the code that the stack refers to, and bytes from rsp up."""
+    """Registers by DWARF number (rip is the last one), the code that the stack refers to, bytes from rsp up, and
+    the functions that CPython is in."""
 
     registers: tuple[int, ...]
     codes: tuple[Code, ...]
     window: bytes
+    python: tuple[PythonFrame, ...] = ()
 
     def word(self, address: int) -> int | None:
         """Eight bytes of the stack; None where they were not copied."""
@@ -59,7 +63,7 @@ def read_snapshot(data: bytes) -> Snapshot | None:
     """The snapshot in a STACK record; None where its bytes contradict each other."""
     if len(data) < _HEAD.size:
         return None
-    *registers, n_codes, window = _HEAD.unpack_from(data)
+    *registers, n_codes, window, python, _ = _HEAD.unpack_from(data)
     at = _HEAD.size
     codes = []
     for _ in range(n_codes):
@@ -72,6 +76,7 @@ def read_snapshot(data: bytes) -> Snapshot | None:
         deleted = name.endswith(b" (deleted)")
         path = name.removesuffix(b" (deleted)").decode("utf-8", "surrogateescape")
         codes.append(Code(start, end, offset, (major, minor), inode, path, deleted))
-    if at + window > len(data):
+    end = at + window
+    if end + python > len(data):
         return None
-    return Snapshot(tuple(registers), tuple(codes), data[at : at + window])
+    return Snapshot(tuple(registers), tuple(codes), data[at:end], read_python(data[end : end + python]))

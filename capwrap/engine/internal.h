@@ -70,6 +70,7 @@ struct cw_proc {
 	uint64_t nofile[2];
 	struct cw_stack *stacks; /* that its refused calls had */
 	unsigned n_stacks;
+	unsigned python; /* minor version of the CPython that it runs; 0: none */
 	struct cw_proc *next;
 };
 
@@ -466,6 +467,26 @@ void cw_record_process(struct cw_engine *e, int what, int pid, int64_t result, c
 void cw_record_flush(struct cw_engine *e);
 void cw_record_result(struct cw_engine *e, struct cw_task *t, int64_t result);
 void cw_record_stack(struct cw_engine *e, uint64_t id, const uint8_t *bytes, size_t size);
+
+/* stack_python.c */
+#define CW_PYTHON_FRAMES 64
+
+struct cw_python_at {
+	uint64_t code, instr;
+};
+
+/* The Python functions that a thread is in, innermost first. */
+struct cw_python {
+	int tid;
+	unsigned minor; /* of CPython 3 */
+	unsigned reads; /* that may still be made */
+	struct cw_python_at frame[CW_PYTHON_FRAMES];
+	unsigned n;
+};
+
+unsigned cw_python_minor(const char *name, size_t len); /* from a file's name; 0: no CPython that is known */
+void cw_python_look(struct cw_python *p, int tid, unsigned minor, const uint8_t *window, size_t len, uint64_t sp);
+size_t cw_python_copy(struct cw_python *p, uint8_t *dst, size_t room); /* struct cw_python_frame each */
 
 /* stack.c: where in the program a refused call was made */
 void cw_stack_at_stop(struct cw_engine *e, struct cw_task *t, const struct user_regs_struct *regs);

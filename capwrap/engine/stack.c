@@ -23,6 +23,7 @@
 #define CODES 128u              /* executable mappings that one stack refers to */
 #define NAMES 32768u            /* bytes of their names */
 #define TEXT 262144u            /* bytes of maps, where it has to be read as text */
+#define PYTHON 65536u           /* bytes about Python's functions */
 #define PER_PROCESS 256u        /* different stacks */
 #define KEPT ((size_t)64 << 20) /* bytes of all stacks that no refusal needed yet */
 #define USER_END (UINT64_C(1) << 47)
@@ -69,6 +70,8 @@ struct cw_stack_look {
 	char names[NAMES];
 	size_t names_len;
 	char text[TEXT];
+	struct cw_python python;
+	uint8_t python_bytes[PYTHON];
 };
 
 /* --- what is looked at --- */
@@ -241,6 +244,19 @@ static struct cw_stack *known(const struct cw_proc *p, uint64_t key, uint64_t ra
 	return s;
 }
 
+/* CPython runs functions that call each other in one of its own: its stack alone does not tell them apart. */
+static uint64_t python_key(struct cw_stack_look *l, const struct cw_task *t, uint64_t sp)
+{
+	uint64_t key = 0;
+
+	l->python.n = 0;
+	if (t->proc->python)
+		cw_python_look(&l->python, t->tid, t->proc->python, l->window, l->len, sp);
+	for (unsigned i = 0; i < l->python.n; i++)
+		key = mix(mix(key, l->python.frame[i].code), l->python.frame[i].instr);
+	return key;
+}
+
 /* Sets e->stack where the thread's stack is known, else `key` to what it will be known by; false where it cannot be read. */
 static bool look(struct cw_engine *e, const struct cw_task *t, uint64_t pc, uint64_t sp, uint64_t *key, uint64_t *raw)
 {
@@ -251,8 +267,10 @@ static bool look(struct cw_engine *e, const struct cw_task *t, uint64_t pc, uint
 		l = e->look = malloc(sizeof(*l));
 	if (!l || !read_window(l, t->tid, sp))
 		return false;
+	uint64_t python = python_key(l, t, sp);
+
 	*key = mix(1, pc);
-	*raw = mix(*key, sp);
+	*raw = mix(mix(*key, sp), python);
 	for (size_t at = 0; at < l->len; at += 8) {
 		memcpy(&word, l->window + at, sizeof(word));
 		*raw = mix(*raw, word);
@@ -277,6 +295,15 @@ static bool look(struct cw_engine *e, const struct cw_task *t, uint64_t pc, uint
 			*key = mix(*key, word);
 	}
 	close(l->maps);
+	unsigned minor = 0;
+
+	for (unsigned i = 0; i < l->n_codes && !minor; i++)
+		minor = cw_python_minor(l->names + l->code[i].name, l->code[i].is.name_len);
+	if (minor != t->proc->python) {
+		t->proc->python = minor;
+		python = python_key(l, t, sp);
+	}
+	*key = mix(*key, python);
 	e->stack = known(t->proc, *key, *raw);
 	if (e->stack)
 		e->stack->raw = *raw;
@@ -292,11 +319,13 @@ static bool full(const struct cw_engine *e, const struct cw_proc *p)
 
 static void keep(struct cw_engine *e, struct cw_proc *p, uint64_t key, uint64_t raw, const struct user_regs_struct *r)
 {
-	const struct cw_stack_look *l = e->look;
+	struct cw_stack_look *l = e->look;
+	size_t python = l->python.n ? cw_python_copy(&l->python, l->python_bytes, PYTHON) : 0;
 	struct cw_stack_head h = {.regs = {r->rax, r->rdx, r->rcx, r->rbx, r->rsi, r->rdi, r->rbp, r->rsp, r->r8, r->r9,
 	                                   r->r10, r->r11, r->r12, r->r13, r->r14, r->r15, r->rip},
-	                          .window = (uint32_t)l->len};
-	size_t size = sizeof(h) + l->len;
+	                          .window = (uint32_t)l->len,
+	                          .python = (uint32_t)python};
+	size_t size = sizeof(h) + l->len + python;
 
 	h.n_codes = l->n_codes;
 	for (unsigned i = 0; i < l->n_codes; i++)
@@ -320,6 +349,7 @@ static void keep(struct cw_engine *e, struct cw_proc *p, uint64_t key, uint64_t 
 		at += sizeof(*is) + ((is->name_len + 7u) & ~7u);
 	}
 	memcpy(at, l->window, l->len);
+	memcpy(at + l->len, l->python_bytes, python);
 	p->stacks = s;
 	p->n_stacks++;
 	e->stacks_size += size;

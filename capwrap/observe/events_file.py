@@ -94,7 +94,8 @@ def _frame(frame: StackFrame) -> dict[str, Any]:
         put_text(record, "module", frame.module)
     if frame.build_id is not None:
         record["build_id"] = frame.build_id
-    record["offset"] = frame.offset
+    if frame.offset is not None:
+        record["offset"] = frame.offset
     for name, value in (("symbol", frame.symbol), ("file", frame.file)):
         if value is not None:
             put_text(record, name, value)
@@ -102,6 +103,8 @@ def _frame(frame: StackFrame) -> dict[str, Any]:
         record["line"] = frame.line
     if frame.inlined:
         record["inlined"] = True
+    if frame.language is not None:
+        record["language"] = frame.language
     return record
 
 

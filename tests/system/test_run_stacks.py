@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -251,3 +252,67 @@ def test_a_file_that_looks_like_elf_costs_names_and_nothing_else(bench: Bench, p
     bench.fresh(setup=setup)
     (stack,) = stacks_of(bench, "./stack", "open", SHADOW)
     assert [frame["module"] for frame in stack].count(str(bench.work / "stack")) >= 4
+
+
+PYTHON = f"""
+import os
+
+class Config:
+    def load(self, path):
+        try:
+            os.stat(path)  # LINE load
+        except OSError:
+            pass
+
+def start(path):
+    Config().load(path)  # LINE start
+
+def other(path):
+    try:
+        open(path)  # LINE other
+    except OSError:
+        pass
+
+def third(path):
+    try:
+        open(path)  # LINE third
+    except OSError:
+        pass
+
+start({SHADOW!r})
+for function in (other, third):
+    function({SHADOW!r})
+list(map(other, [{SHADOW!r}]))
+"""
+
+
+def python_part(stack: list[dict[str, Any]]) -> list[tuple[str, int]]:
+    """Functions and lines of a stack's Python frames."""
+    return [(frame["symbol"], frame["line"]) for frame in stack if frame.get("language") == "python"]
+
+
+def test_pythons_functions_come_before_those_of_the_interpreter(bench: Bench) -> None:
+    bench.fresh({"a.py": PYTHON})
+    # as its file is named after its version: a virtual environment's `python` is a link to it
+    python = str(Path(sys.executable).resolve())
+    looked, one, two, mapped = stacks_of(bench, python, "-S", "a.py", options=("--rox", sys.base_prefix))
+    lines = {line.split("# LINE ")[1]: number for number, line in enumerate(PYTHON.splitlines(), 1) if "# LINE" in line}
+    assert python_part(looked)[:2] == [("Config.load", lines["load"]), ("start", lines["start"])]
+    assert looked[0]["file"].endswith("a.py")
+    assert python_part(one)[0] == ("other", lines["other"])
+    assert python_part(two)[0] == ("third", lines["third"]), "the interpreter's own stack is the same"
+    assert python_part(mapped)[0] == ("other", lines["other"])
+    assert {python_part(stack)[-1][0] for stack in (looked, one, two, mapped)} == {"<module>"}
+    assert any("_PyEval_EvalFrameDefault" in (name or "") for name in symbols(looked))
+
+
+def test_a_program_that_only_has_pythons_name_has_no_functions_of_python(bench: Bench, programs: Programs) -> None:
+    program = programs("system/stack", flags=("-O2",))
+
+    def setup(work: Path) -> None:
+        shutil.copy2(program, work / "python3.12")
+
+    bench.fresh(setup=setup)
+    (stack,) = stacks_of(bench, "./python3.12", "open", SHADOW)
+    assert python_part(stack) == []
+    assert "read_config" in symbols(stack)
