@@ -27,6 +27,8 @@ SECTIONS_MAX = 4096
 NAMES_MAX = 1 << 18
 INFLATED_MAX = 64 << 20
 """Bytes of one section after decompression."""
+MEMORY_MAX = 512 << 20
+"""Bytes for what is kept of all files of a run."""
 NOTE_MAX = 4096
 NOTES = 32
 NT_GNU_BUILD_ID = 3
@@ -60,6 +62,19 @@ class Budget:
     def limit(self, seconds: float) -> None:
         """It ends in `seconds` at the latest."""
         self._end = min(self._end, time.monotonic() + seconds)
+
+
+class Memory:
+    """Memory that may be used for all files together: bytes."""
+
+    def __init__(self, size: int) -> None:
+        self._left = size
+
+    def take(self, size: int, path: str) -> None:
+        """Raises ElfError where there is not as much left."""
+        if size > self._left:
+            raise ElfError(path, "takes too much memory to read", "look at it with gdb or addr2line")
+        self._left -= size
 
 
 class HeldFile(FileView):
@@ -151,7 +166,8 @@ class Data:
 class Binary:
     """One little-endian 64-bit file. Raises ElfError where it is none."""
 
-    def __init__(self, view: FileView) -> None:
+    def __init__(self, view: FileView, memory: Memory | None = None) -> None:
+        self.memory = memory or Memory(MEMORY_MAX)
         found = parse_headers(view)
         if found is None or found[1:3] != (64, "<"):
             raise ElfError(view.path, "is no 64-bit ELF file", _REMEDY)
@@ -159,7 +175,7 @@ class Binary:
         self._header, _, _, self._phdrs = found
         self.path = view.path
         self._data: dict[str, Data | None] = {}
-        self.memory: dict[str, list[tuple[int, int]]] = {}
+        self.notes: dict[str, list[tuple[int, int]]] = {}
         """what others worked out about this file"""
 
     def close(self) -> None:
@@ -268,6 +284,7 @@ class Binary:
     def _inflated(self, offset: int, size: int, want: int) -> Data:
         if want > INFLATED_MAX or size > INFLATED_MAX:
             raise ElfError(self.path, f"has a compressed section of {want} bytes", _REMEDY)
+        self.memory.take(want, self.path)
         try:
             data = zlib.decompressobj().decompress(self.view.upto(offset, size), want or 1)
         except zlib.error as error:

@@ -93,9 +93,9 @@ def _bisect(binary: Binary, address: int) -> tuple[int, int] | None:
 
 def _from_index(binary: Binary, address: int, budget: Budget) -> tuple[int, int] | None:
     """The same where there is no table, as in static programs: .eh_frame is passed once, for where its FDEs begin."""
-    index = binary.memory.get("eh_frame")
+    index = binary.notes.get("eh_frame")
     if index is None:
-        index = binary.memory["eh_frame"] = _index(binary, budget)
+        index = binary.notes["eh_frame"] = _index(binary, budget)
     at = bisect_right(index, (address, 1 << 64))
     return index[at - 1] if at else None
 
@@ -106,6 +106,7 @@ def _index(binary: Binary, budget: Budget) -> list[tuple[int, int]]:
         return []
     if section.size > INDEXED_MAX:
         raise ElfError(binary.path, "has much unwind information and no table of it", "link it with --eh-frame-hdr")
+    binary.memory.take(8 * section.size, binary.path)
     data = binary.at_address(section.address, section.size)
     encodings: dict[int, int | None] = {}
     index = []

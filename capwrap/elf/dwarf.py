@@ -20,9 +20,9 @@ from capwrap.elf.lines import LineProgram, sleb, uleb
 if TYPE_CHECKING:
     from capwrap.elf.binary import Binary, Budget, Data
 
-UNIT_MAX = 64 << 20
+UNIT_MAX = 16 << 20
 UNITS_MAX = 1 << 17
-ABBREVS_MAX = 1 << 20
+ABBREVS_MAX = 1 << 18
 """Bytes of one unit's abbreviations."""
 ARANGES_MAX = 32 << 20
 RANGES_MAX = 1 << 16
@@ -132,7 +132,7 @@ class Dwarf:
         """The unit that starts at an offset of .debug_info."""
         unit = self._units.get(offset)
         if unit is None:
-            if len(self._units) > 8:
+            if len(self._units) > 4:
                 self._units.clear()
             assert self._info is not None
             unit = self._units[offset] = Unit(self, self._info, offset)
@@ -237,7 +237,7 @@ class Dwarf:
                     break
                 attributes.append((name, form, constant))
             table[code] = (tag, children, tuple(attributes))
-        if len(self._abbrevs) > 64:
+        if len(self._abbrevs) > 16:
             self._abbrevs.clear()
         self._abbrevs[offset] = table
         return table

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from capwrap.elf.binary import Binary, Budget, Bytes, open_regular
+from capwrap.elf.binary import MEMORY_MAX, Binary, Budget, Bytes, Memory, open_regular
 from capwrap.elf.cfi import Row, find_row
 from capwrap.elf.errors import ElfError
 from capwrap.elf.gopclntab import GoTable, go_table
@@ -154,6 +154,7 @@ class Modules:
         self._budget = budget
         self._slots: dict[tuple[str, tuple[int, int], int], _Slot] = {}
         self._lock = threading.Lock()
+        self._memory = Memory(MEMORY_MAX)
         self._vdso: Module | None = None
 
     def hold(self, codes: Iterable[Code]) -> None:
@@ -188,7 +189,7 @@ class Modules:
             slot.tried = True
             if slot.file is not None:
                 with contextlib.suppress(ElfError):
-                    slot.module = Module(Binary(slot.file), self._budget)
+                    slot.module = Module(Binary(slot.file, self._memory), self._budget)
         return slot.module
 
     def row(self, code: Code, pc: int) -> Row | None:

@@ -41,6 +41,7 @@ class SymbolTable:
         section = binary.section(name)
         data = binary.data(name)
         if section is not None and data is not None:
+            binary.memory.take(6 * min(data.size, TABLE_MAX), binary.path)
             self._strings = binary.linked(section)
             for at in range(0, min(data.size, TABLE_MAX), _CHUNK):
                 budget.check(binary.path)
@@ -93,7 +94,7 @@ def debug_file(binary: Binary, budget: Budget, root: str = DEBUG_ROOT) -> Binary
     """The separate debug file of a binary, found as GDB finds it; the caller closes it."""
     build_id = binary.build_id
     if build_id is not None and len(build_id) > 2:
-        found = _opened(f"{root}/.build-id/{build_id[:2]}/{build_id[2:]}.debug", follow=True)
+        found = _opened(f"{root}/.build-id/{build_id[:2]}/{build_id[2:]}.debug", binary, follow=True)
         if found is not None:
             if found.build_id == build_id:
                 return found
@@ -113,7 +114,7 @@ def debug_file(binary: Binary, budget: Budget, root: str = DEBUG_ROOT) -> Binary
         (f"{directory}/.debug/{text}", False),
         (f"{root}{directory}/{text}", True),
     ):
-        found = _opened(path, follow=follow)
+        found = _opened(path, binary, follow=follow)
         if found is None:
             continue
         try:
@@ -125,12 +126,12 @@ def debug_file(binary: Binary, budget: Budget, root: str = DEBUG_ROOT) -> Binary
     return None
 
 
-def _opened(path: str, *, follow: bool) -> Binary | None:
+def _opened(path: str, of: Binary, *, follow: bool) -> Binary | None:
     file = open_regular(path, follow=follow)
     if file is None:
         return None
     try:
-        return Binary(file)
+        return Binary(file, of.memory)
     except ElfError:
         file.close()
         return None
@@ -158,4 +159,5 @@ def mini_debug(binary: Binary) -> Binary | None:
         plain = decompressor.decompress(data.upto(0, data.size), DEBUGDATA_MAX)
     except (lzma.LZMAError, EOFError) as error:
         raise ElfError(binary.path, f"has a .gnu_debugdata that is no xz: {error}", "rebuild the file") from error
-    return Binary(Bytes(plain, binary.path))
+    binary.memory.take(len(plain), binary.path)
+    return Binary(Bytes(plain, binary.path), binary.memory)

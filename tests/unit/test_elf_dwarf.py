@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from support.run import require
 
-from capwrap.elf.binary import Binary, Budget, Bytes, open_regular
+from capwrap.elf.binary import Binary, Budget, Bytes, Memory, open_regular
 from capwrap.elf.errors import ElfError
 from capwrap.elf.modules import Module
 from capwrap.elf.symbols import debug_file
@@ -229,3 +229,13 @@ def test_time_that_is_over_costs_names_and_nothing_else(tmp_path: Path) -> None:
     view = open_regular(str(path))
     assert view is not None
     assert [place.line for place in Module(Binary(view), Budget(-1)).places(addresses(path)[10])] == [None]
+
+
+def test_memory_that_is_used_up_costs_names_and_nothing_else(tmp_path: Path) -> None:
+    path = compiled(tmp_path, "gcc", "-g", "-gz=zlib", "-O2")
+    address = addresses(path)[10]
+    for size, known in ((64 << 20, True), (64, False)):
+        view = open_regular(str(path))
+        assert view is not None
+        places = Module(Binary(view, Memory(size)), Budget(60)).places(address)
+        assert [place.line is not None for place in places][-1] == known
