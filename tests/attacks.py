@@ -88,12 +88,13 @@ class _Collector:
 
 
 def _column(item: pytest.Item, mark: pytest.Mark) -> str:
-    """Who attacks, and where: `arena` says so, or else the caller (of each_bench) under the default policy."""
+    """Who attacks, and where: `arena` says so, `who` or `each_bench` and `policy`, or else the caller under the default policy."""
     callspec = getattr(item, "callspec", None)
     params = {} if callspec is None else callspec.params
     who, environment = str(params.get("arena", "self-workspace")).split("-")
-    if params.get("each_bench") == "nobody":
+    if "nobody" in (params.get("each_bench"), params.get("who")):
         who = "user"
+    environment = str(params.get("policy", environment))
     if who == "self":
         who = "root" if os.geteuid() == 0 else "user"
     return f"{who}-{mark.kwargs.get('inside', environment)}"

@@ -92,6 +92,7 @@ def user(request: pytest.FixtureRequest, who: str) -> Runner:
     return nobody
 
 
+@pytest.mark.stopped_by("rewriter", "supervisor", "seccomp", "pad", "capability form", "Landlock")
 @pytest.mark.parametrize(("who", "policy"), [("caller", "workspace"), ("nobody", "pure")])
 def test_random_calls_reach_nothing_beyond_the_grants(
     built: Built, keeper: Path, request: pytest.FixtureRequest, who: str, policy: str
@@ -99,6 +100,7 @@ def test_random_calls_reach_nothing_beyond_the_grants(
     rounds(built, keeper, user(request, who), SECONDS, policy)
 
 
+@pytest.mark.stopped_by("rewriter", "supervisor")
 @pytest.mark.parametrize(("who", "policy"), [("caller", "pure"), ("nobody", "workspace")])
 def test_a_call_does_not_tell_what_exists_beyond_the_grants(
     built: Built, keeper: Path, request: pytest.FixtureRequest, who: str, policy: str
@@ -106,6 +108,7 @@ def test_a_call_does_not_tell_what_exists_beyond_the_grants(
     rounds(built, keeper, user(request, who), SECONDS, policy, "twins=1")
 
 
+@pytest.mark.no_attack
 def test_natively_every_detector_fires(built: Built, keeper: Path) -> None:
     """By a call each, on what the test made: nothing random is made unconfined."""
     who = caller()
