@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import threading
 
 from support.compare import Bench
 
@@ -39,6 +40,26 @@ def test_a_record_that_cannot_be_kept_is_said_loudly_and_counted(bench: Bench) -
     assert done.status == 4, done.describe()
     assert b"capwrap: " in done.stderr
     assert b"/dev/full" in done.stderr
+
+
+def test_a_reader_of_the_record_that_goes_away_is_told_and_stops_nobody(each_bench: Bench) -> None:
+    reader, writer = os.pipe()
+    script = "while [ ! -e over ]; do cat /etc/passwd >/dev/null; done; echo went on; exit 4"
+    over = each_bench.work / "over"
+
+    def read_one_line() -> None:
+        with open(reader, "rb", buffering=0) as source:
+            source.read(1)
+        over.touch()
+
+    thread = threading.Thread(target=read_one_line)
+    thread.start()
+    done = each_bench.confined(script, options=("--events", f"fd:{writer}"), pass_fds=(writer,))
+    os.close(writer)
+    thread.join()
+    assert (done.status, done.stdout) == (4, b"went on\n"), done.describe()
+    assert b"the record could not be written" in done.stderr, done.describe()
+    assert b"not complete" in done.stderr
 
 
 def test_the_record_goes_to_a_descriptor_and_ends_complete(each_bench: Bench) -> None:
