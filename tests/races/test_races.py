@@ -86,6 +86,13 @@ def test_a_path_that_another_process_changes_during_the_call_leads_nowhere_outsi
     raced_path(arena, call, attackers, directory)
 
 
+@pytest.mark.stopped_by("rewriter", "capability form", "Landlock")
+@pytest.mark.parametrize("directory", DIRECTORIES)
+@pytest.mark.parametrize("call", ["open", "stat", "rename"])
+def test_a_path_on_a_page_that_comes_and_goes_leads_nowhere_outside(arena: Arena, call: str, directory: str) -> None:
+    raced_path(arena, call, "truncated", directory, rounds=EXECS)
+
+
 @pytest.mark.stopped_by("rewriter", "pad", "Landlock", "exec stop")
 @pytest.mark.parametrize("attackers", ["threads", "vm", "shared"])
 def test_a_path_that_changes_during_an_exec_runs_nothing_outside(arena: Arena, attackers: str) -> None:

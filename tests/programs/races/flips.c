@@ -3,7 +3,7 @@
  * that the calling thread uses as its path, its address or its structure.
  *
  * ARG 0: who the attackers are: "threads", "vm" (processes that share all memory), "shared" (forked ones that share
- * the page). ARG 1: how many rounds. ARG 2, for a path: the granted directory, six letters of it.
+ * the page), "truncated" (threads, one of which makes the file behind the page shorter and longer). ARG 1: how many rounds. ARG 2, for a path: the granted directory, six letters of it.
  */
 #include "attack.h"
 
@@ -19,6 +19,10 @@ static char *page;
 static const char *names[2] = {"carved", "secret"};
 static char expected[64]; /* what the granted file says */
 
+/* What is behind the page, and all of it with either name, where the page comes and goes. */
+static int behind = -1;
+static char whole[2][4096];
+
 static volatile char *changing;
 static void (*flip)(int side, int attacker);
 static long rounds, done;
@@ -33,10 +37,24 @@ static void flip_name(int side, int attacker)
 		memcpy((char *)changing, names[side], 6);
 }
 
-/* How many attackers are under way, at the end of the page: forked ones share nothing else. */
+/* Nobody but the kernel touches the page then: where it is gone, that is a SIGBUS. */
+static void flip_file(int side, int attacker)
+{
+	if (attacker) {
+		(void)!ftruncate(behind, 0);
+		(void)!ftruncate(behind, 4096);
+		(void)!pwrite(behind, whole[side], 4096, 0);
+	} else {
+		(void)!pwrite(behind, names[side], 6, changing - page);
+	}
+}
+
+/* How many attackers are under way, behind the page: forked ones share nothing else. */
+static int *counter;
+
 static int *under_way(void)
 {
-	return (int *)(page + 4096 - sizeof(int));
+	return counter;
 }
 
 static int attack_forever(void *which)
@@ -90,7 +108,7 @@ static void begin(void (*how)(int, int))
 	rounds = atol(argument(1));
 	for (int i = 0; i < ATTACKERS; i++) {
 		void *which = (void *)(intptr_t)i;
-		if (!strcmp(who, "threads")) {
+		if (!strcmp(who, "threads") || !strcmp(who, "truncated")) {
 			if (pthread_create(&thread, NULL, attack_in_thread, which))
 				untried("pthread_create");
 		} else if (!strcmp(who, "vm")) {
@@ -110,8 +128,13 @@ static void begin(void (*how)(int, int))
 
 static void make_page(void)
 {
-	page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (page == MAP_FAILED)
+	counter = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (!strcmp(argument(0), "truncated")) {
+		behind = need(open(in_base("work/page"), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600), "work/page");
+		need(ftruncate(behind, 4096), "ftruncate");
+	}
+	page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | (behind < 0 ? MAP_ANONYMOUS : 0), behind, 0);
+	if (page == MAP_FAILED || counter == MAP_FAILED)
 		untried("mmap: %s", strerror(errno));
 }
 
@@ -127,7 +150,11 @@ static const char *flipping(const char *leaf)
 	sprintf(page + n, "%s/%s", names[0], "file");
 	snprintf(expected, sizeof(expected), "%s", slurp(page));
 	sprintf(page + n, "%s/%s", names[0], leaf);
-	begin(flip_name);
+	for (int side = 0; side < 2; side++) {
+		memcpy(whole[side], page, sizeof(whole[side]));
+		memcpy(whole[side] + n, names[side], 6);
+	}
+	begin(behind < 0 ? flip_name : flip_file);
 	return page;
 }
 
