@@ -7,8 +7,9 @@
  * The supervisor is traced, and stands still at the entry or the exit of a system call when the signal is sent: so every
  * state that the kernel can see of it is tried, and a moment that shows something can be tried again.
  *
- * A line `STATUS n` a run says how it ended, as in $?. It ends at the first run with HUNG, with SURVIVED where a process
- * outlives the supervisor, or with UNCONFINED where one whose program is called NAME has no seccomp filter.
+ * A line `STATUS n` a run says how it ended, as in $?. It ends at the first run with HUNG, with STOPPED where the supervisor
+ * stops of itself, with SURVIVED where a process outlives it, or with UNCONFINED where one whose program is called NAME has
+ * no seccomp filter.
  */
 #define _GNU_SOURCE
 #include <ctype.h>
@@ -289,6 +290,8 @@ static long once(long point, long since, int sig, const char *whom, const char *
 				waiting = act(supervisor, sig, whom, name);
 			ptrace(PTRACE_SYSCALL, pid, NULL, NULL);
 		} else if (event == PTRACE_EVENT_STOP && what == SIGSTOP) {
+			if (sig != SIGSTOP)
+				give_up(supervisor, "STOPPED", point);
 			ptrace(PTRACE_LISTEN, pid, NULL, NULL);
 			/* It stops with its command as well; a shell has the whole job go on. */
 			if (waiting && waiting != supervisor)
