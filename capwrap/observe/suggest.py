@@ -24,7 +24,7 @@ from capwrap.policy.namespace import Namespace, NodeKind
 from capwrap.policy.rights import RO, RW, RWX, SETS, Right, parse_rights
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from capwrap.observe.reading import Record
 
@@ -171,15 +171,16 @@ class Suggester:
         self._random: dict[str, set[str]] = {}
         self._temporary = False
         self._private_home = needs.empty_home
-        self._made: list[str] = []
+        self._above: set[str] = set()
 
     def entries(self) -> list[Suggestion]:
         """In the order in which they are to stand: by key, then by path."""
         for path, mask in self._needs.names.items():
             self._consider(path, Right(mask))
+        self._look_above(self._lacking)
         made = self._generalised()
         made += self._start(made)
-        self._made = [entry.value for entry in made]
+        self._look_above((*self._lacking, *(entry.value for entry in made)))
         told = [self._entry(path, rights) for path, rights in sorted(self._lacking.items())]
         found = [entry for entry in [*made, *told] if entry is not None]
         for (key, value), risk in sorted(self._needs.others.items()):
@@ -252,21 +253,18 @@ class Suggester:
             listed = rights & Right.READ and not rights & _CHANGES and os.path.isdir(path)
             if listed and path != self._places.pwd and not self._is_above(path):
                 self._whole(whole, path, RO, "it was listed, and nothing beneath it was used")
-        made: list[Suggestion] = []
-        for directory in sorted(whole):
+        kept: dict[str, tuple[Right, str]] = {}
+        for directory in sorted(whole):  # those above come first
             rights, why = whole[directory]
-            if any(
-                _beneath(directory, other) and not rights & ~whole[other][0] for other in whole if other != directory
-            ):
-                continue
-            beneath = [path for path in self._lacking if path == directory or _beneath(path, directory)]
-            for path in beneath:
-                rights |= self._lacking[path]
-            for path in beneath:
-                del self._lacking[path]
-            key = _key(rights)
-            made.append(Suggestion(key, directory, rights, why))
-        return made
+            if not any(other in kept and not rights & ~kept[other][0] for other in _ancestors(directory)):
+                kept[directory] = (rights, why)
+        for path in list(self._lacking):
+            for directory in (path, *_ancestors(path)):
+                if directory in kept:
+                    rights, why = kept[directory]
+                    kept[directory] = (rights | self._lacking.pop(path), why)
+                    break
+        return [Suggestion(_key(rights), directory, rights, why) for directory, (rights, why) in sorted(kept.items())]
 
     def _whole(self, whole: dict[str, tuple[Right, str]], directory: str, rights: Right, why: str) -> None:
         """The directory is to be granted, unless something in it is to be guarded or it does not exist."""
@@ -291,8 +289,11 @@ class Suggester:
         }
 
     def _is_above(self, path: str) -> bool:
-        top = path.rstrip("/") + "/"
-        return any(other.startswith(top) for other in (*self._made, *self._lacking))
+        """Whether something that is granted lies beneath a path, as of the last `_look_above`."""
+        return path in self._above
+
+    def _look_above(self, granted: Iterable[str]) -> None:
+        self._above = {above for path in granted for above in _ancestors(path)}
 
     # Entries.
 
@@ -366,6 +367,13 @@ def _risk(path: str, rights: Right) -> str:
     if stat.S_ISSOCK(mode) and rights & (Right.CONNECTAT | Right.WRITE):
         return "whoever listens there acts outside"
     return ""
+
+
+def _ancestors(path: str) -> Iterator[str]:
+    """The directories above a path, the nearest first, down to the root."""
+    while path not in ("/", ""):
+        path = path.rpartition("/")[0] or "/"
+        yield path
 
 
 def _beneath(path: str, top: str) -> bool:
