@@ -25,6 +25,8 @@ PROGRAMS = [
     Program("interrupted", lines=200),
     Program("scoped", lines=350),
     Program("sockets", lines=190),
+    Program("watch", lines=80),
+    Program("self", forms=("beneath",), lines=340),
 ]
 
 RUNS = [pytest.param(program, form, id=f"{program}-{form}") for program in PROGRAMS for form in program.forms]
