@@ -509,8 +509,13 @@ static int op_exec_string(struct cw_ctx *c, const struct cw_place *p, const char
 			snprintf(path, sizeof(path), "/proc/%d/cwd", c->call.tid);
 			dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 		}
-		bool same = (dir >= 0 || own[0] == '/') && !fstatat(dir, own, &st, 0) && st.st_dev == p->dev &&
-		            st.st_ino == p->ino;
+		/* ours is another; the target's names it to the kernel, and so to itself (comm, AT_EXECFN) */
+		bool self = !strcmp(own, "/proc/self/exe");
+
+		if (self)
+			snprintf(path, sizeof(path), "/proc/%d/exe", c->call.tgid);
+		bool same = (dir >= 0 || own[0] == '/') && !fstatat(dir, self ? path : own, &st, 0) &&
+		            st.st_dev == p->dev && st.st_ino == p->ino;
 
 		if (dir >= 0)
 			close(dir);
