@@ -16,7 +16,7 @@ from capwrap.cli.messages import FAILED, Failure, emit, printable, say
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-COMMANDS = ("run", "explain", "suggest", "deps", "check", "inspect", "compile", "doctor")
+COMMANDS = ("run", "trace", "explain", "suggest", "deps", "check", "inspect", "compile", "doctor")
 
 
 class Commands(click.Group):

@@ -76,11 +76,11 @@ def run(
     from capwrap import engine as engines
     from capwrap.observe.recording import Recording
 
-    timeout_ms = _milliseconds(timeout)
+    timeout_ms = milliseconds(timeout)
     if chdir == "":
         raise Failure("--chdir: an empty path; name a directory of the namespace")
-    _check_descriptors(pass_fd)
-    image = _image(given, argv)
+    check_descriptors(pass_fd)
+    image = image_for(given, argv)
     engine = engines.load()
     destination = None
     if events is not None:
@@ -104,7 +104,7 @@ def run(
     outcome = engine.run(launch, recording.sink, jailed=recording.jailed)
     status, signal = ending(outcome)
     recording.finish(outcome, status=status, signal=signal)
-    _tell(outcome, recording, argv, timeout=timeout, quiet=quiet, verbose=verbose, recorded=events is not None)
+    tell(outcome, recording, argv, timeout=timeout, quiet=quiet, verbose=verbose, recorded=events is not None)
     if fail_on_violation and status == 0 and outcome.refusals:
         return REFUSED
     if signal is not None:
@@ -112,7 +112,7 @@ def run(
     return status if status is not None else 0
 
 
-def _image(given: Given, argv: Sequence[str]) -> bytes:
+def image_for(given: Given, argv: Sequence[str]) -> bytes:
     """The policy image for COMMAND. Raises Failure with status 126 where COMMAND is there but cannot be run."""
     from capwrap.policy.cache import compiled_given
 
@@ -158,7 +158,7 @@ def die_of(signal: int) -> NoReturn:
     os._exit(128 + signal)  # where the signal did not end us: process 1 of a container has no default action
 
 
-def _tell(
+def tell(
     outcome: Outcome,
     recording: Recording,
     argv: Sequence[str],
@@ -167,8 +167,9 @@ def _tell(
     quiet: bool,
     verbose: int,
     recorded: bool,
+    traced: bool = False,
 ) -> None:
-    """Say what went wrong with the run, then with the record, then what was refused."""
+    """Say what went wrong with the run, then with the record, then what was refused, or would have been."""
     if outcome.failed:
         say(printable_lines(outcome.message or "the engine failed without a message"))
     elif outcome.exec_errno:
@@ -183,7 +184,7 @@ def _tell(
     for problem in recording.problems:
         say(problem)
     if not quiet and (recording.observed or (verbose and outcome.absent)):
-        lines = recording.summary.lines(verbose=verbose > 0, record=recorded, absent=outcome.absent)
+        lines = recording.summary.lines(verbose=verbose > 0, record=recorded, absent=outcome.absent, traced=traced)
         if lines:
             say("\n".join(lines))
     if verbose > 1:
@@ -201,7 +202,8 @@ def printable_lines(text: str) -> str:
     return "\n".join(printable(line) for line in text.splitlines())
 
 
-def _milliseconds(timeout: float | None) -> int:
+def milliseconds(timeout: float | None) -> int:
+    """--timeout for the engine; 0: none. Raises Failure for what is no time."""
     if timeout is None:
         return 0
     if not 0 < timeout * 1000 <= _LONGEST:
@@ -209,7 +211,8 @@ def _milliseconds(timeout: float | None) -> int:
     return max(1, round(timeout * 1000))
 
 
-def _check_descriptors(numbers: Sequence[int]) -> None:
+def check_descriptors(numbers: Sequence[int]) -> None:
+    """Raise Failure where a descriptor of --pass-fd is not open."""
     if not numbers:
         return
     import fcntl

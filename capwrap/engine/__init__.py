@@ -32,7 +32,7 @@ class Launch(NamedTuple):
     argv: Sequence[bytes]
     environ: Mapping[bytes, bytes]
     chdir: bytes | None = None
-    """virtual directory to start in; None: the caller's"""
+    """virtual directory to start in (in a trace: the host's); None: the caller's"""
     record_access: bool = False
     record_stack: bool = False
     linger: bool = False
@@ -43,6 +43,10 @@ class Launch(NamedTuple):
     stdio: tuple[int, int, int] = (-1, -1, -1)
     """descriptors for 0, 1 and 2; -1: the caller's own"""
     pass_fds: Sequence[int] = ()
+    trace: bool = False
+    """confine nothing, and record what the policy would have refused"""
+    prompt: bool = False
+    """hand out records as they come"""
 
 
 class Outcome(NamedTuple):
@@ -205,6 +209,8 @@ class CEngine:
             | (lib.CW_RUN_BEST_EFFORT if launch.best_effort else 0)
             | (lib.CW_RUN_FOREGROUND if launch.foreground else 0)
             | (lib.CW_RUN_RECORD_STACK if launch.record_stack else 0)
+            | (lib.CW_RUN_TRACE if launch.trace else 0)
+            | (lib.CW_RUN_PROMPT if launch.prompt else 0)
         )
         run.timeout_ms = launch.timeout_ms
         run.stdio = list(launch.stdio)

@@ -67,7 +67,7 @@ static void violation(struct cw_engine *e, struct cw_task *t, int64_t *ret)
 
 void cw_forget_result(struct cw_engine *e, struct cw_task *t)
 {
-	if (t->pending == CW_IDLE)
+	if (t->pending == CW_IDLE || t->pending == CW_OBSERVED)
 		return;
 	if (t->record)
 		cw_record_result(e, t, t->pending == CW_IN_STUB && t->slot >= 0 ? e->result[t->slot] : t->delivered);
@@ -128,7 +128,7 @@ static enum cw_plan_kind decide(struct cw_engine *e, struct cw_task *t, int nr, 
 		enum cw_plan_kind kind = c->plan.kind;
 
 		*o = (struct cw_outcome){.ret = c->plan.ret, .delivery = {.fd = -1, .install = -1, .held = -1}};
-		if (kind == CW_PLAN_PERFORM)
+		if (kind == CW_PLAN_PERFORM && (!cw_tracing(e) || c->plan.op == CW_OP_LOOPBACK))
 			o->ret = cw_perform_plan(e, t, &o->delivery, o->then);
 		cw_adopt_end(e);
 		cw_place_drop(c, &c->place[0]);
@@ -141,6 +141,22 @@ static enum cw_plan_kind decide(struct cw_engine *e, struct cw_task *t, int nr, 
 			continue;
 		return kind;
 	}
+}
+
+/* What would become of a call: 0, or the -errno of its refusal, with the record in the context. */
+int64_t cw_judge(struct cw_engine *e, struct cw_task *t, int nr, const uint64_t args[6])
+{
+	struct cw_outcome o;
+
+	(void)decide(e, t, nr, args, CW_TRY_FIRST, &o);
+	if (o.delivery.fd >= 0)
+		close(o.delivery.fd);
+	if (e->ctx.exec.interp_fd >= 0)
+		close(e->ctx.exec.interp_fd);
+	e->ctx.exec.interp_fd = -1;
+	if (e->ctx.rec.kind == CW_KIND_NONE)
+		return 0;
+	return e->im.h->violation_errno ? -(int64_t)e->im.h->violation_errno : o.ret;
 }
 
 /* NOLINTNEXTLINE(misc-no-recursion): see cw_resume_rewrite */

@@ -189,7 +189,10 @@ static void *engine_thread(void *arg)
 	/* umask, cwd and credentials of this thread alone are changed by what it performs */
 	e->shared_fs = unshare(CLONE_FS) != 0; /* some container profiles deny it */
 	/* what the launcher needs in full, it does before it reduces itself */
-	if (!cw_scratch_make(e) && !cw_grants_open(e) && !cw_pad_make(e) && !cw_landlock_make(e)) {
+	if (cw_tracing(e)) {
+		if (!cw_trace_make(e))
+			(void)cw_launch(e);
+	} else if (!cw_scratch_make(e) && !cw_grants_open(e) && !cw_pad_make(e) && !cw_landlock_make(e)) {
 		if (e->gadget < 0) {
 			cw_failed(e, "the vdso has no place to map the pad from; see capwrap doctor");
 		} else {
@@ -265,6 +268,7 @@ int cw_run(const struct cw_run *run, struct cw_result *result)
 	e->link.told = e->ipc_keeper.told = -1;
 	e->gadget = -1;
 	e->start_ns = cw_now();
+	clock_gettime(CLOCK_REALTIME_COARSE, &e->began);
 	e->uid = getuid();
 	e->gid = getgid();
 	if (run->timeout_ms)

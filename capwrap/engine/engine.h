@@ -14,6 +14,8 @@ enum cw_run_flags {
 	CW_RUN_FOREGROUND =
 		1u << 3, /* own the process's signals: forward TERM and HUP, stop and continue with COMMAND */
 	CW_RUN_RECORD_STACK = 1u << 4, /* emit STACK records for refusals */
+	CW_RUN_TRACE = 1u << 5,        /* confine nothing: record what the policy would have refused */
+	CW_RUN_PROMPT = 1u << 6,       /* hand out records as they come, for who reads along */
 };
 
 struct cw_run {
@@ -21,7 +23,8 @@ struct cw_run {
 	size_t image_size;
 	const char *const *argv; /* COMMAND and its arguments, NULL-terminated */
 	const char *const *envp; /* the caller's environment, from which the image's rules choose */
-	const char *chdir;       /* virtual directory to start in; NULL: the caller's, or / where that is not granted */
+	const char *chdir;       /* virtual directory to start in; NULL: the caller's, or / where that is not granted.
+	                            In a trace it is the host's */
 	uint32_t flags;          /* enum cw_run_flags */
 	uint32_t timeout_ms;     /* 0: none */
 	int stdio[3];            /* fds for 0, 1 and 2 of COMMAND; -1: the caller's own */

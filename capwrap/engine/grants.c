@@ -275,7 +275,7 @@ int cw_grants_open(struct cw_engine *e)
 		const struct cw_node *d = &e->im.nodes[i];
 
 		if (d->kind == CW_NODE_PRIVATE) {
-			if (cw_scratch_private(e, i))
+			if (cw_tracing(e) ? cw_trace_private(e, i) : cw_scratch_private(e, i))
 				return -1;
 		} else if (d->kind == CW_NODE_DIR && !(d->flags & CW_NODE_OPTIONAL)) {
 			int fd = cw_node_dir(e, i);

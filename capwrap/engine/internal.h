@@ -35,6 +35,7 @@ enum cw_pending {
 	CW_IN_STUB,    /* sent to the stub; `orig` has the registers of the call */
 	CW_DELIVERING, /* its call waits for the listener */
 	CW_EXECUTING,  /* it makes the execve that was decided; its end is a stop */
+	CW_OBSERVED,   /* in a trace, it makes its own call, whose end is a stop */
 };
 
 struct cw_delivery {
@@ -67,6 +68,7 @@ struct cw_proc {
 	bool filtered;   /* it has a seccomp filter of its own */
 	bool undumpable; /* what PR_GET_DUMPABLE answers */
 	bool nofile_set; /* the target set RLIMIT_NOFILE itself */
+	bool foreign;    /* in a trace: a call of another architecture was told of */
 	uint64_t nofile[2];
 	struct cw_stack *stacks; /* that its refused calls had */
 	unsigned n_stacks;
@@ -143,6 +145,7 @@ struct cw_engine {
 	struct cw_result *res;
 	struct cw_image im;
 	struct cw_ctx ctx;
+	struct cw_ops ops; /* in a trace: the host's, but for what changes something */
 	struct cw_features features;
 
 	/* grants */
@@ -222,9 +225,10 @@ struct cw_engine {
 	bool umask_set;
 	mode_t umask_was;
 	uint64_t start_ns;
-	uint64_t deadline_ns; /* 0: none */
-	pthread_cond_t over;  /* `ended`, for the one who waits until the deadline */
-	bool ended;           /* the engine's thread is about to */
+	struct timespec began; /* the same by the clock of files */
+	uint64_t deadline_ns;  /* 0: none */
+	pthread_cond_t over;   /* `ended`, for the one who waits until the deadline */
+	bool ended;            /* the engine's thread is about to */
 	atomic_int timed_out;
 
 	/* records */
@@ -248,6 +252,11 @@ struct cw_engine {
 };
 
 #define container(c) ((struct cw_engine *)(c)->host)
+
+static inline bool cw_tracing(const struct cw_engine *e)
+{
+	return e->run->flags & CW_RUN_TRACE;
+}
 
 /* engine.c */
 int cw_failed(struct cw_engine *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -443,6 +452,18 @@ bool cw_decide_interrupted(struct cw_engine *e, struct cw_task *t, struct user_r
 void cw_decide_notified(struct cw_engine *e, const struct seccomp_notif *n);
 bool cw_waits_for_answer(const struct user_regs_struct *regs);
 void cw_forget_result(struct cw_engine *e, struct cw_task *t);
+int64_t cw_judge(struct cw_engine *e, struct cw_task *t, int nr, const uint64_t args[6]); /* nothing is performed */
+
+/* trace.c: a program that is not confined */
+struct sock_filter;
+int cw_trace_make(struct cw_engine *e);
+int cw_trace_private(struct cw_engine *e, uint32_t node);
+int cw_trace_prepare(struct cw_engine *e, struct cw_child *ch); /* environment and starting directory */
+void cw_trace_program(struct sock_filter *f, uint32_t n);
+void cw_trace_call(struct cw_engine *e, struct cw_task *t);
+void cw_trace_exit(struct cw_engine *e, struct cw_task *t);
+void cw_trace_result(struct cw_engine *e, struct cw_task *t, int64_t result);
+bool cw_trace_is_thread(const struct cw_task *parent, int tid);
 
 /* resume.c: how a stopped thread goes on */
 void cw_resume(struct cw_task *t, int sig);
@@ -464,6 +485,7 @@ void cw_on_signal(struct cw_engine *e, struct cw_task *t, int sig);
 /* records.c */
 void cw_record_call(struct cw_engine *e, struct cw_task *t, int64_t result);
 void cw_record_process(struct cw_engine *e, int what, int pid, int64_t result, const char *argv, size_t argv_len);
+bool cw_names_nothing(const struct cw_engine *e); /* the call that is recorded next, and is refused */
 void cw_record_flush(struct cw_engine *e);
 void cw_record_result(struct cw_engine *e, struct cw_task *t, int64_t result);
 void cw_record_stack(struct cw_engine *e, uint64_t id, const uint8_t *bytes, size_t size);
@@ -496,6 +518,8 @@ void cw_stacks_drop(struct cw_engine *e, struct cw_proc *p);
 
 /* ipc_objects.c */
 int64_t cw_ipc_service(struct cw_engine *e, int what, const uint64_t *arg);
+int64_t cw_ipc_would_get(struct cw_engine *e, const uint64_t *arg); /* 0, or the -errno of a run */
+void cw_ipc_was_made(struct cw_engine *e, int nr, int id);
 void cw_ipc_end(struct cw_engine *e);
 
 #endif

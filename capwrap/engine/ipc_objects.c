@@ -88,8 +88,7 @@ static void keep(void *arg)
 	remove_all(arg);
 }
 
-/* The book, with somebody who keeps it; NULL where there can be none, and then no object is made. */
-static struct cw_ipc_book *book(struct cw_engine *e)
+static struct cw_ipc_book *map_book(struct cw_engine *e)
 {
 	if (!e->ipc) {
 		void *made = mmap(NULL, sizeof(*e->ipc), PROT_READ | PROT_WRITE,
@@ -99,6 +98,14 @@ static struct cw_ipc_book *book(struct cw_engine *e)
 			return NULL;
 		e->ipc = made;
 	}
+	return e->ipc;
+}
+
+/* The book, with somebody who keeps it; NULL where there can be none, and then no object is made. */
+static struct cw_ipc_book *book(struct cw_engine *e)
+{
+	if (!map_book(e))
+		return NULL;
 	if (cw_helper_lives(&e->ipc_keeper))
 		return e->ipc;
 	cw_helper_end(&e->ipc_keeper);
@@ -160,6 +167,36 @@ static int64_t ipc_get(struct cw_engine *e, const uint64_t *arg)
 	if (id >= 0 && own(e, kind, id) >= 0)
 		return flags & IPC_EXCL ? -EEXIST : id;
 	return flags & IPC_CREAT ? -EACCES : -ENOENT;
+}
+
+/* What a run would answer, without making anything. */
+int64_t cw_ipc_would_get(struct cw_engine *e, const uint64_t *arg)
+{
+	const uint64_t look[4] = {arg[0], arg[1], 0, 0};
+	int id = (key_t)arg[1] == IPC_PRIVATE ? -1 : get(arg[0], look, 0);
+
+	if (id < 0 && ((key_t)arg[1] == IPC_PRIVATE || errno != EACCES))
+		return 0;
+	if (id >= 0 && own(e, arg[0], id) >= 0)
+		return 0;
+	return (int)arg[3] & IPC_CREAT ? -EACCES : -ENOENT;
+}
+
+/* By the target itself, in a trace: it stays when the trace is over, and the book needs no keeper. */
+void cw_ipc_was_made(struct cw_engine *e, int nr, int id)
+{
+	int kind = nr == SYS_shmget ? SHM : nr == SYS_semget ? SEM : MSG;
+	struct cw_ipc_book *b = map_book(e);
+
+	if (!b || own(e, (uint64_t)kind, id) >= 0)
+		return;
+	if (b->n_objects >= b->room)
+		prune(b);
+	if (b->n_objects == MAX_OBJECTS)
+		return;
+	b->object[b->n_objects].kind = kind;
+	b->object[b->n_objects].id = id;
+	b->n_objects++;
 }
 
 /* A queue of the target: under a name of this run's own, so that it can neither meet nor guess another's. */
@@ -249,8 +286,10 @@ void cw_ipc_end(struct cw_engine *e)
 {
 	if (!e->ipc)
 		return;
-	remove_all(e->ipc);
-	e->ipc->n_objects = e->ipc->n_queues = 0;
-	cw_helper_end(&e->ipc_keeper);
+	if (!cw_tracing(e)) {
+		remove_all(e->ipc);
+		e->ipc->n_objects = e->ipc->n_queues = 0;
+		cw_helper_end(&e->ipc_keeper);
+	}
 	munmap(e->ipc, sizeof(*e->ipc));
 }

@@ -186,23 +186,14 @@ static void own_no_signals(const struct cw_engine *e)
 	}
 }
 
-_Noreturn void cw_jail_child(struct cw_child *ch)
+/* All that holds the target, but for the seccomp program. */
+static void confine(struct cw_child *ch)
 {
 	struct cw_engine *e = ch->e;
-	struct sock_fprog prog = {(unsigned short)e->im.n_insns, ch->program};
 	const uint64_t *lim = e->im.h->limits;
-	char go;
 
-	own_no_signals(e);
-	raw(SYS_rt_sigprocmask, SIG_SETMASK, (long)&e->saved_mask, 0, 8, 0, 0);
-	for (int i = 0; i < 3; i++)
-		if (e->run->stdio[i] >= 0 && e->run->stdio[i] != i &&
-		    raw(SYS_dup3, e->run->stdio[i], i, 0, 0, 0, 0) < 0)
-			fail(ch, CW_STEP_STDIO);
 	if (raw(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0, 0))
 		fail(ch, CW_STEP_PRIVS);
-	if (ch->cwd >= 0 && raw(SYS_fchdir, ch->cwd, 0, 0, 0, 0, 0))
-		fail(ch, CW_STEP_CWD);
 	if (!drop_caps())
 		fail(ch, CW_STEP_ROOT);
 	if ((lim[CW_LIMIT_CPU] != UINT64_MAX && !set_limit(RLIMIT_CPU, lim[CW_LIMIT_CPU])) ||
@@ -225,12 +216,13 @@ _Noreturn void cw_jail_child(struct cw_child *ch)
 	if (e->ruleset >= 0 && raw(SYS_landlock_restrict_self, e->ruleset, 0, 0, 0, 0, 0))
 		fail(ch, CW_STEP_LANDLOCK);
 	make_room(ch);
-	/* from here on, calls stop: somebody must be there who goes on with them */
-	if (raw(SYS_read, ch->sock, (long)&go, 1, 0, 0, 0) != 1)
-		_exit(125);
+}
+
+static void install_with_listener(struct cw_child *ch, const struct sock_fprog *prog)
+{
 	/* not WAIT_KILLABLE_RECV: a signal must reach a thread that waits for its answer, and most of all for a FIFO's other end */
 	long listener =
-		raw(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, (long)&prog, 0, 0, 0);
+		raw(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, (long)prog, 0, 0, 0);
 
 	if (listener < 0)
 		fail(ch, CW_STEP_SECCOMP);
@@ -239,6 +231,42 @@ _Noreturn void cw_jail_child(struct cw_child *ch)
 	ch->report = (struct cw_report){CW_STEP_EXEC, 0};
 	if (raw(SYS_sendmsg, ch->sock, CW_PAD_MSGHDR, 0, 0, 0, 0) != sizeof(ch->report))
 		fail(ch, CW_STEP_LISTENER);
+}
+
+/* In a trace. Who has no CAP_SYS_ADMIN gives up to gain privileges by an exec, and nothing else. */
+static void install_to_watch(struct cw_child *ch, const struct sock_fprog *prog)
+{
+	if (!raw(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, (long)prog, 0, 0, 0))
+		return;
+	if (raw(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0, 0))
+		fail(ch, CW_STEP_PRIVS);
+	if (raw(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, (long)prog, 0, 0, 0))
+		fail(ch, CW_STEP_SECCOMP);
+}
+
+_Noreturn void cw_jail_child(struct cw_child *ch)
+{
+	struct cw_engine *e = ch->e;
+	struct sock_fprog prog = {(unsigned short)e->im.n_insns, ch->program};
+	char go;
+
+	own_no_signals(e);
+	raw(SYS_rt_sigprocmask, SIG_SETMASK, (long)&e->saved_mask, 0, 8, 0, 0);
+	for (int i = 0; i < 3; i++)
+		if (e->run->stdio[i] >= 0 && e->run->stdio[i] != i &&
+		    raw(SYS_dup3, e->run->stdio[i], i, 0, 0, 0, 0) < 0)
+			fail(ch, CW_STEP_STDIO);
+	if (ch->cwd >= 0 && raw(SYS_fchdir, ch->cwd, 0, 0, 0, 0, 0))
+		fail(ch, CW_STEP_CWD);
+	if (!cw_tracing(e))
+		confine(ch);
+	/* from here on, calls stop: somebody must be there who goes on with them */
+	if (raw(SYS_read, ch->sock, (long)&go, 1, 0, 0, 0) != 1)
+		_exit(125);
+	if (cw_tracing(e))
+		install_to_watch(ch, &prog);
+	else
+		install_with_listener(ch, &prog);
 	int first = ENOENT;
 
 	for (char **p = ch->paths; *p; p++) {

@@ -275,8 +275,22 @@ static bool reads_without_stop(void)
 	return process_vm_readv(getpid(), &local, 1, &remote, 1, 0) == (ssize_t)sizeof(to) && to == from;
 }
 
+static int find_command(struct cw_engine *e, struct cw_child *ch)
+{
+	ch->paths = ch->envp ? candidates(e->run->argv[0], ch->envp) : NULL;
+	ch->argv = (char **)(uintptr_t)e->run->argv;
+	return ch->program && ch->paths ? 0 : cw_failed(e, "out of memory");
+}
+
 static int prepare(struct cw_engine *e, struct cw_child *ch)
 {
+	if (cw_tracing(e)) {
+		remember_ttys(e);
+		ch->program = relocated(e);
+		if (ch->program)
+			cw_trace_program(ch->program, e->im.n_insns);
+		return cw_trace_prepare(e, ch) ? -1 : find_command(e, ch);
+	}
 	if (choose_range(e))
 		return -1;
 	remember_ttys(e);
@@ -293,10 +307,8 @@ static int prepare(struct cw_engine *e, struct cw_child *ch)
 	e->answers = reads_without_stop() && e->im.h->violation == CW_VIOLATION_ERRNO;
 	ch->program = relocated(e);
 	ch->envp = environment(e);
-	ch->paths = ch->envp ? candidates(e->run->argv[0], ch->envp) : NULL;
-	ch->argv = (char **)(uintptr_t)e->run->argv;
-	if (!ch->program || !ch->paths)
-		return cw_failed(e, "out of memory");
+	if (find_command(e, ch))
+		return -1;
 	ch->cwd = start_dir(e);
 	return ch->cwd < 0 ? -1 : 0;
 }
@@ -393,8 +405,11 @@ static int await_exec(struct cw_engine *e, int sock, int *status)
 		if (*status >> 16 == PTRACE_EVENT_SECCOMP) {
 			if (ptrace(PTRACE_GETREGS, e->root_pid, NULL, &regs))
 				continue; /* it was killed at its stop */
-			if ((int)regs.orig_rax == SYS_execve && hear(sock, &r, &e->listener) && e->listener >= 0 &&
-			    !cw_listener_start(e))
+			bool exec = (int)regs.orig_rax == SYS_execve;
+
+			if (exec && cw_tracing(e))
+				return 0;
+			if (exec && hear(sock, &r, &e->listener) && e->listener >= 0 && !cw_listener_start(e))
 				return 0;
 			cw_failed(e, "launch: the child stopped at system call %d instead of COMMAND's exec",
 			          (int)regs.orig_rax);
@@ -422,7 +437,8 @@ static int fork_child(struct cw_engine *e, struct cw_child *ch)
 	ret = e->root_pid < 0 ? cw_failed(e, "cannot fork: %s", strerror(errno)) : attach(e, sock[0]);
 	if (!ret)
 		ret = await_exec(e, sock[0], &status);
-	memset(e->pad + (CW_PAD_MSGHDR - CW_PAD_BASE), 0, CW_PAD_MSGHDR_STRIDE);
+	if (e->pad)
+		memset(e->pad + (CW_PAD_MSGHDR - CW_PAD_BASE), 0, CW_PAD_MSGHDR_STRIDE);
 	if (!ret) {
 		cw_supervise(e, status);
 		if (hear(sock[0], &r, &none))

@@ -118,12 +118,26 @@ static const char *asked_of(const char *name, const char *whole)
 	return whole[0] && strcmp(name, whole) ? whole : NULL;
 }
 
+static bool is_named(const struct cw_ctx *c)
+{
+	return c->rec.kind == CW_KIND_NOT_GRANTED || c->rec.kind == CW_KIND_ESCAPE;
+}
+
+/* A name that is not granted and is not there is no refusal: programs probe. */
+bool cw_names_nothing(const struct cw_engine *e)
+{
+	const char *name = name_of(&e->ctx.place[0], e->ctx.whole);
+	struct stat st;
+
+	return is_named(&e->ctx) && name[0] == '/' && lstat(name, &st) && (errno == ENOENT || errno == ENOTDIR);
+}
+
 void cw_record_call(struct cw_engine *e, struct cw_task *t, int64_t result)
 {
 	struct cw_ctx *c = &e->ctx;
 	bool refused = c->rec.kind != CW_KIND_NONE;
 
-	if (t->launching && c->plan.kind != CW_PLAN_EXEC)
+	if (t->launching && c->plan.kind != CW_PLAN_EXEC && !cw_tracing(e))
 		return;
 	if (!refused && !(e->run->flags & CW_RUN_RECORD_ACCESS)) {
 		e->res->accesses++;
@@ -147,19 +161,15 @@ void cw_record_call(struct cw_engine *e, struct cw_task *t, int64_t result)
 	s[6] = c->via;
 
 	if (refused) {
-		struct stat st;
-
-		/* a name that is not granted and is not there is no refusal: programs probe. The target was answered already */
-		bool named = c->rec.kind == CW_KIND_NOT_GRANTED || c->rec.kind == CW_KIND_ESCAPE;
-		bool absent = named && s[0][0] == '/' && lstat(s[0], &st) && (errno == ENOENT || errno == ENOTDIR);
+		bool absent = cw_names_nothing(e); /* the target was answered already */
 
 		v.type = absent ? CW_EVENT_ABSENT : CW_EVENT_REFUSAL;
-		s[2] = named ? s[0] : NULL;
+		s[2] = is_named(c) ? s[0] : NULL;
 		if (absent)
 			e->res->absent++;
 		else
 			e->res->refusals++;
-		if (absent && !(e->run->flags & CW_RUN_RECORD_ACCESS))
+		if (absent && !(e->run->flags & CW_RUN_RECORD_ACCESS) && t->pending != CW_OBSERVED)
 			return;
 	} else {
 		v.type = CW_EVENT_ACCESS;
@@ -169,31 +179,26 @@ void cw_record_call(struct cw_engine *e, struct cw_task *t, int64_t result)
 		len[i] = s[i] ? strlen(s[i]) : 0;
 	s[7] = (const char *)c->call.arg;
 	len[7] = refused ? sizeof(c->call.arg) : 0;
-	size_t size = size_of(len);
+	uint64_t stack = v.type == CW_EVENT_REFUSAL ? cw_stack_record(e) : 0;
+	size_t size = size_of(len), whole = size + (stack ? sizeof(stack) : 0);
 
-	if (!refused && t->pending != CW_IDLE) {
+	uint8_t *at;
+
+	if ((!refused && t->pending != CW_IDLE) || t->pending == CW_OBSERVED) {
 		/* its result is known at the thread's next stop */
 		free(t->record);
-		t->record = calloc(1, size);
-		t->record_size = t->record ? (uint32_t)size : 0;
-		if (t->record)
-			fill(t->record, &v, size, s, len);
-		else
+		at = t->record = calloc(1, whole);
+		t->record_size = at ? (uint32_t)whole : 0;
+		if (!at)
 			e->res->lost++;
-		return;
+	} else {
+		at = room(e, whole);
 	}
-	uint64_t stack = v.type == CW_EVENT_REFUSAL ? cw_stack_record(e) : 0;
-
-	if (!stack) {
-		emit(e, &v, s, len);
+	if (!at)
 		return;
-	}
-	uint8_t *at = room(e, size + sizeof(stack));
-
-	if (at) {
-		fill(at, &v, size + sizeof(stack), s, len);
+	fill(at, &v, whole, s, len);
+	if (stack)
 		memcpy(at + size, &stack, sizeof(stack));
-	}
 }
 
 void cw_record_result(struct cw_engine *e, struct cw_task *t, int64_t result)

@@ -161,7 +161,7 @@ void cw_on_signal(struct cw_engine *e, struct cw_task *t, int sig)
 		t->called = false;
 	if (!ptrace(PTRACE_GETREGS, t->tid, NULL, &regs)) {
 		take_out(e, t, &regs);
-		if (cw_waits_for_answer(&regs) && !cw_decide_interrupted(e, t, &regs)) {
+		if (!cw_tracing(e) && cw_waits_for_answer(&regs) && !cw_decide_interrupted(e, t, &regs)) {
 			if (ours) {
 				t->gone_on = false;
 				t->opened = true;

@@ -39,6 +39,9 @@ static void on_new(struct cw_engine *e, struct cw_task *parent, int event)
 	if (!ended && !known) {
 		bool thread = event == PTRACE_EVENT_CLONE && (int)regs.orig_rax == SYS_clone &&
 		              (regs.rdi & 0x10000 /* CLONE_THREAD */);
+
+		if (cw_tracing(e))
+			thread = cw_trace_is_thread(parent, tid);
 		struct cw_proc *proc = thread ? parent->proc : cw_proc_add(e, tid, parent->proc);
 		struct cw_task *t = proc ? cw_task_add(e, tid, proc) : NULL;
 
@@ -119,7 +122,7 @@ static void on_exec(struct cw_engine *e, struct cw_task *t)
 		return;
 	}
 	by = (int)former == t->tid ? t : cw_task_find(e, (int)former);
-	if (!by || !by->exec) {
+	if (!by || (!by->exec && !cw_tracing(e))) {
 		e->res->incomplete = 1;
 		cw_kill_process(e, t, "it executed a program that was not decided");
 		return;
@@ -129,7 +132,10 @@ static void on_exec(struct cw_engine *e, struct cw_task *t)
 
 	by->plan.interp_fd = -1;
 	by->exec = false;
-	cw_record_result(e, by, 0);
+	if (cw_tracing(e))
+		cw_trace_result(e, by, 0);
+	else
+		cw_record_result(e, by, 0);
 	cw_slot_free(e, by);
 	by->pending = CW_IDLE;
 	if (by != t)
@@ -144,7 +150,7 @@ static void on_exec(struct cw_engine *e, struct cw_task *t)
 	cw_creds_forget(t); /* root's come back with an exec (capabilities(7)) */
 	if (t->proc->creds)
 		cw_adopt(e, t, false);
-	int err = cw_exec_verify(e, t, &plan);
+	int err = cw_tracing(e) ? 0 : cw_exec_verify(e, t, &plan);
 
 	cw_adopt_end(e);
 
@@ -168,6 +174,10 @@ static void on_exec(struct cw_engine *e, struct cw_task *t)
 	if (launching)
 		cw_record_process(e, CW_PROCESS_START, t->proc->pid, (int64_t)getpid(), NULL, 0);
 	record_exec(e, t);
+	if (cw_tracing(e)) {
+		cw_resume(t, 0);
+		return;
+	}
 	t->inject = true;
 	(void)ptrace(PTRACE_SYSCALL, t->tid, NULL, NULL);
 }
@@ -207,6 +217,8 @@ static void on_ended(struct cw_engine *e, struct cw_task *t, int status)
 	bool leader = t->proc && t->proc->pid == tid;
 
 	cw_forget_result(e, t);
+	if (t->pending == CW_OBSERVED)
+		cw_trace_result(e, t, -EINTR);
 	if (leader && (e->run->flags & CW_RUN_RECORD_ACCESS))
 		cw_record_process(e, CW_PROCESS_EXIT, tid, status, NULL, 0);
 	if (t->unannounced)
@@ -241,7 +253,10 @@ static void on_stop(struct cw_engine *e, struct cw_task *t, int status)
 	}
 	switch (event) {
 	case PTRACE_EVENT_SECCOMP:
-		cw_on_call(e, t);
+		if (cw_tracing(e))
+			cw_trace_call(e, t);
+		else
+			cw_on_call(e, t);
 		return;
 	case PTRACE_EVENT_FORK:
 	case PTRACE_EVENT_VFORK:
@@ -274,6 +289,8 @@ static void on_stop(struct cw_engine *e, struct cw_task *t, int status)
 				on_exec_exit(e, t);
 			else if (t->pending == CW_EXECUTING)
 				cw_on_exec_failed(e, t);
+			else if (t->pending == CW_OBSERVED)
+				cw_trace_exit(e, t);
 			else
 				cw_resume(t, 0);
 			return;
@@ -363,6 +380,8 @@ void cw_supervise(struct cw_engine *e, int status)
 	cw_turn_take(&e->turn);
 	while (tid > 0) {
 		on_event(e, tid, status);
+		if (e->run->flags & CW_RUN_PROMPT)
+			cw_record_flush(e);
 		cw_turn_give(&e->turn);
 		if (!e->n_tasks)
 			break;

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from capwrap.engine import Engine, Outcome
     from capwrap.observe.events_file import EventsFile
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from capwrap.observe.refusals import Access, Reader, Refusal
     from capwrap.observe.stacks import Later, Stacks
     from capwrap.observe.summary import Summary
+
+    Watch = Callable[[Reader, Event, Refusal | None], None]
 
 _DIGEST = slice(24, 56)  # sha256 in struct cw_image_header
 _POSTPONED = 1 << 20  # bytes of records that wait for the end of the run where nobody reads them before
@@ -37,8 +39,12 @@ class Recording:
         events: int | None = None,
         keep: bool = False,
         remember: bool = False,
+        traced: bool = False,
+        watch: Watch | None = None,
     ) -> None:
-        """`remember`: a small record of the run is kept for `capwrap explain --last`."""
+        """`remember`: a small record of the run is kept for `capwrap explain --last`. `traced`: the target is not
+        confined. `watch` is told of every record as it comes.
+        """
         self._image = image
         self._argv = tuple(argv)
         self.refusals: list[Refusal] = []
@@ -55,6 +61,8 @@ class Recording:
         self._coarse = ""
         self._method = method
         self._began = time.time()
+        self._traced = traced
+        self._watch = watch
         self._waiting: list[bytes] = []
         self._waiting_size = 0
         self._reported_lost = 0
@@ -69,13 +77,13 @@ class Recording:
             self._where = os.readlink(f"/proc/self/fd/{events}")
             from capwrap.observe.events_file import EventsFile
 
-            self._landlock_abi = max(engine.probe().landlock_abi, 0)
+            self._landlock_abi = 0 if self._traced else max(engine.probe().landlock_abi, 0)
             self._file = EventsFile(events, self.reader, self._header())
 
     def _header(self) -> dict[str, Any]:
         from capwrap._version import VERSION
 
-        return {
+        header: dict[str, Any] = {
             "argv": list(self._argv),
             "time": round(self._began, 6),
             "policy": f"sha256:{self._image[_DIGEST].hex()}",
@@ -83,12 +91,15 @@ class Recording:
             "kernel": os.uname().release,
             "capwrap": VERSION,
         }
+        if self._traced:
+            header["mode"] = "trace"
+        return header
 
     def _jail(self) -> dict[str, Any]:
         return {
             "landlock": {"abi": self._landlock_abi, "coarse": self._coarse or None},
-            "seccomp": True,
-            "no_new_privs": True,
+            "seccomp": not self._traced,
+            "no_new_privs": not (self._traced and _may_install_programs()),
         }
 
     # Made when they are first needed: a run without a refusal starts and ends without them.
@@ -115,7 +126,7 @@ class Recording:
     @property
     def recording_accesses(self) -> bool:
         """Whether the engine has to emit accesses and processes too."""
-        return self._keep or self._file is not None
+        return self._keep or self._file is not None or self._watch is not None
 
     @property
     def recording_stacks(self) -> bool:
@@ -178,6 +189,8 @@ class Recording:
                 self._last = Last()
             self._last.take(read)
         for event, refusal in read:
+            if self._watch is not None:
+                self._watch(self.reader, event, refusal)
             if refusal is not None:
                 self.summary.add(refusal)
                 if self._keep and not refusal.absent:
@@ -226,5 +239,12 @@ class Recording:
             return
         from capwrap.engine import landlock_abi
 
-        self._landlock_abi = self._landlock_abi or max(landlock_abi(), 0)
+        self._landlock_abi = self._landlock_abi or (0 if self._traced else max(landlock_abi(), 0))
         self._last.write(self.reader, self._header(), self._jail(), status=status, signal=signal)
+
+
+def _may_install_programs() -> bool:
+    """CAP_SYS_ADMIN: who has it gives nothing up for a seccomp program (seccomp(2))."""
+    with open("/proc/self/status", encoding="ascii") as status:
+        fields = dict(line.rstrip("\n").split(":", 1) for line in status)
+    return bool(int(fields["CapEff"], 16) >> 21 & 1) and fields["NoNewPrivs"].strip() == "0"

@@ -306,7 +306,7 @@ class _Adviser:
             return [entry for entry in objects if entry[2] & ~self._has(entry[0])]
         lacking = [entry for entry in objects if self._beyond_help(entry[0]) or not self._has(entry[0])]
         if not lacking:
-            lacking = [entry for entry in objects if self._is_mounted(entry[0])]
+            lacking = [entry for entry in objects if self._is_mounted(entry[0]) or self._is_private(entry[0])]
         led_away = event.host.startswith("/") and event.host != self.namespace.host_of(event.path)
         if not lacking and led_away and not self._has(event.host):
             return [(event.host, event.host, self.needs)]  # by a symbolic link
@@ -325,6 +325,11 @@ class _Adviser:
     def _has(self, path: str) -> Right:
         node = self.namespace.deciding(path)
         return Right(0) if node is None else Right(node.rights)
+
+    def _is_private(self, path: str) -> bool:
+        """Whether a path lies in a directory of the run's own, in which a trace met what a run would not."""
+        node = self.namespace.deciding(path)
+        return node is not None and node.kind is NodeKind.PRIVATE and node.path != path
 
     def _is_mounted(self, path: str) -> bool:
         """Whether a path that a grant covers lies on another file system than the grant: one of the kernel's (devtmpfs,
@@ -356,7 +361,7 @@ class _Adviser:
         node = self.namespace.deciding(path)
         if node is not None and node.kind == NodeKind.DENY:
             node = None
-        has = Right(0) if node is None or self._is_mounted(path) else Right(node.rights)
+        has = Right(0) if node is None or self._is_mounted(path) or self._is_private(path) else Right(node.rights)
         where = self._where(path, host, node)
         socket = needs & (Right.CONNECTAT | Right.BINDAT)
         if socket or (self.kind == "network" and not needs):

@@ -68,13 +68,14 @@ class Summary:
         group.count += 1
         group.calls[refusal.syscall] = None
 
-    def lines(self, *, verbose: bool = False, record: bool = False, absent: int = 0) -> list[str]:
+    def lines(self, *, verbose: bool = False, record: bool = False, absent: int = 0, traced: bool = False) -> list[str]:
         """What to print, without a prefix. `record`: the whole list is being recorded anyway. `absent`: calls on absent
-        names as the engine counted them, which hands them out only to a record.
+        names as the engine counted them, which hands them out only to a record. `traced`: nothing was refused, but
+        would have been.
         """
         lines: list[str] = []
         if self.refusals:
-            lines.append(f"{count(self.refusals, 'call')} refused:")
+            lines.append(f"{count(self.refusals, 'call')} {'would have been ' if traced else ''}refused:")
             shown = list(self._groups.values()) if verbose else list(self._groups.values())[:SHOWN]
             for group in shown:
                 lines += _tell(group)

@@ -165,6 +165,8 @@ class Runner:
     capwrap_exec: tuple[str, ...] = ()
     uid: int | None = None
     extra_env: Mapping[str, str] = field(default_factory=dict)
+    verb: str = "run"
+    """the command of capwrap by which `confined` runs"""
 
     def own(self, path: Path) -> None:
         """Give a tree to the user who runs."""
@@ -188,8 +190,8 @@ class Runner:
         options: Sequence[str | bytes | Path] = (),
         **how: object,
     ) -> Outcome:
-        """Run a command by `capwrap run OPTIONS -- COMMAND`."""
-        return self.command(["run", *options, "--", *argv], cwd=cwd, env=env, **how)
+        """Run a command by `capwrap run OPTIONS -- COMMAND`, or by `trace`."""
+        return self.command([self.verb, *options, "--", *argv], cwd=cwd, env=env, **how)
 
     def command(
         self, argv: Sequence[str | bytes | Path], *, cwd: str | bytes | Path, env: Mapping[str, str], **how: object

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).resolve().parents[2]
-LATER = ("trace", "report", "bench")
+LATER = ("report", "bench")
 
 
 @pytest.fixture(autouse=True)

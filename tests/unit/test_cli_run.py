@@ -337,7 +337,7 @@ def test_verbose_twice_tells_what_the_run_cost(capfd: pytest.CaptureFixture[str]
         ("run", "--policy", "", "x"),
         ("run", "--pure", "--chdir", "", "x"),
         ("run", "--ro", "/no/such/directory/file", "x"),
-        ("trace", "x"),
+        ("tracing", "x"),
         ("--no-such-option",),
         ("--method",),
     ],

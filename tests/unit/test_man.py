@@ -32,7 +32,7 @@ EXPECTED = {
     "capwrap-syscalls.7",  # rewriters/generate.py makes it
     *(f"capwrap-{command}.1" for command in COMMANDS),
 }
-LATER = ("trace", "report", "bench")
+LATER = ("report", "bench")
 
 
 def command_of(name: str) -> click.Command:

@@ -1,0 +1,281 @@
+"""A traced program does what it does natively, and the record has all that a run would refuse."""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from support.compare import Bench, copying
+from support.programs import Programs
+from support.run import require
+
+WRITE_AND_READ = {"a.txt": "one\ntwo\nthree\n"}
+
+
+@pytest.fixture
+def traced(bench: Bench) -> Bench:
+    """A bench whose confined runs are traces."""
+    return replace(bench, runner=replace(bench.runner, verb="trace"))
+
+
+@pytest.fixture
+def each_traced(each_bench: Bench) -> Bench:
+    """The same, once as root and once as an ordinary user."""
+    return replace(each_bench, runner=replace(each_bench.runner, verb="trace"))
+
+
+def refused(bench: Bench) -> set[tuple[str, str, str]]:
+    """(path, kind, errno) of the refusals of the last record."""
+    return {(str(r["path"]), str(r["kind"]), str(r["errno"])) for r in bench.records("refusal")}
+
+
+def test_a_program_starts_in_a_trace_with_what_it_starts_with_natively(each_traced: Bench) -> None:
+    script = """
+        env | grep -vE '^(_|PYTHON[A-Z]*|LD_LIBRARY_PATH)=' | sort
+        ulimit -a -H; ulimit -a -S
+        grep -E '^(Cap|Groups|Uid|Gid|Umask|SigBlk|SigIgn|SigCgt)' /proc/self/status
+        for fd in /proc/self/fd/*; do echo "${fd##*/}"; done
+        cat /proc/self/limits /proc/self/oom_score_adj
+        pwd; readlink /proc/self/cwd /proc/self/root
+        exec 3<a.txt; readlink /proc/self/fd/3
+        sh -c 'exec 9>&1; echo nine >&9'
+    """
+    each_traced.compare(script, files=WRITE_AND_READ, env={"SOMETHING": "else", "LD_DEBUG_OUTPUT": "x"})
+
+
+def test_descriptors_that_are_inherited_natively_are_in_a_trace(traced: Bench) -> None:
+    with open("/etc/hostname", "rb") as file:
+        traced.fresh()
+        ended = traced.confined(f"cat <&{file.fileno()}; ls /proc/self/fd", pass_fds=(file.fileno(),))
+        native = traced.runner.native(
+            ["sh", "-euc", f"cat <&{file.fileno()}; ls /proc/self/fd"],
+            cwd=traced.work,
+            env=traced.env,
+            pass_fds=(file.fileno(),),
+        )
+    assert (ended.status, ended.stdout) == (native.status, native.stdout), ended.describe()
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "sort -r a.txt | tee b.txt | grep -c o; (cd /; pwd; ls /root >/dev/null 2>&1 || echo no); trap 'echo x' EXIT",
+        'cat >m.c <<-E\n#include <stdio.h>\nint main(void) { return !puts("made"); }\nE\ngcc -O1 -o m m.c; ./m; size m',
+        "git init -q r; cd r; git config user.email a@b; git config user.name c; cp ../a.txt .; git add .; "
+        "GIT_AUTHOR_DATE='1 +0000' GIT_COMMITTER_DATE='1 +0000' git commit -qm x; git log -p; git gc -q; git fsck",
+        "mkfifo f; (echo through >f &) ; cat f; mv a.txt b.txt; ln b.txt c.txt; ln -s c.txt d; rm b.txt; chmod 600 d",
+        "kill -TERM $$; echo not here",
+        "exit 7",
+        "./nothing-there",
+    ],
+    ids=["pipeline", "compiler", "git", "names", "signal", "status", "not-found"],
+)
+def test_a_traced_program_does_what_it_does_natively(traced: Bench, script: str) -> None:
+    require("git", "gcc")
+    traced.compare(script, files=WRITE_AND_READ, status=None, ignore=["r/.git/index", "m"], options=["-q"])
+
+
+THREADS = """
+import os, signal, subprocess, threading, time
+seen = []
+signal.signal(signal.SIGUSR1, lambda *_: seen.append(1))
+signal.signal(signal.SIGALRM, lambda *_: seen.append(2))
+def work(n):
+    for i in range(40):
+        with open(f"{n}-{i}", "w") as f:
+            f.write(str(i))
+        os.stat(f"{n}-{i}")
+threads = [threading.Thread(target=work, args=(n,)) for n in range(8)]
+for t in threads: t.start()
+for _ in range(50):
+    os.kill(os.getpid(), signal.SIGUSR1)
+signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+for t in threads: t.join()
+for _ in range(5):
+    print(subprocess.run(["sh", "-c", "echo from a child; exit 3"], capture_output=True))
+signal.setitimer(signal.ITIMER_REAL, 0)
+print(1 in seen, len(os.listdir(".")))
+"""
+
+
+def test_threads_children_and_signals_come_through_a_trace(each_traced: Bench) -> None:
+    each_traced.compare(["/usr/bin/python3", "t.py"], files={"t.py": THREADS}, options=["-q"])
+    (end,) = each_traced.records("end")
+    assert end["complete"] is True
+
+
+def test_one_trace_lists_what_runs_meet_one_after_another(bench: Bench, traced: Bench, programs: Programs) -> None:
+    outside = bench.home
+    names = [f"f{number}" for number in range(6)]
+
+    def setup(work: Path) -> None:
+        copying(programs("system/wants"))(work)
+        for name in names:
+            (outside / name).write_text("x")
+
+    wanted = [str(outside / name) for name in names]
+    bench.fresh(setup=setup)
+    # One refusal a run: grant what it says, and run again.
+    options: list[str] = ["--profile", "base", "--rwx", str(bench.work)]
+    met = []
+    while True:
+        record = ["--events", str(bench.events), "-q", *options]
+        ended = bench.confined(["./wants", "stop", *wanted], options=record)
+        refusals = bench.records("refusal")
+        if ended.status == 0:
+            break
+        (refusal,) = refusals
+        met.append((refusal["path"], refusal["kind"], refusal["errno"], refusal["allow"]))
+        options += str(refusal["allow"]).split(" ")
+    assert len(met) == len(names)
+    ended = traced.confined(
+        ["./wants", "stop", *wanted],
+        options=["-q", "--events", traced.events, "--profile", "base", "--rwx", traced.work],
+    )
+    assert ended.status == 0, ended.describe()
+    assert [(r["path"], r["kind"], r["errno"], r["allow"]) for r in traced.records("refusal")] == met
+
+
+def test_a_trace_has_the_errno_of_a_run_for_each_kind_of_refusal(bench: Bench, traced: Bench) -> None:
+    secret = bench.home / "secret"
+    script = f"""
+        cat {secret} || :
+        cat denied || :
+        echo x >ro/file || :
+        ln -s {secret} link; cat link || :
+        kill -0 1 || :
+        mknod null c 1 3 || :
+        echo >{bench.home}/new || :
+    """
+    found = []
+    for each in (bench, traced):
+        each.fresh({"denied": "no", "ro/file": "old"})
+        secret.write_text("s")
+        ended = each.confined(
+            script,
+            options=[
+                "-q", "--events", each.events, "--profile", "base", "--rwx", each.work, "--deny", each.work / "denied",
+                "--ro", each.work / "ro",
+            ],
+        )  # fmt: skip
+        assert ended.status == 0, ended.describe()
+        names = {(r["syscall"], *entry) for r in each.records() if r["type"] in ("refusal", "absent")
+                 for entry in [(r["path"], r["kind"], r["errno"])]}  # fmt: skip
+        found.append(names)
+    confined, unconfined = found
+    assert confined <= unconfined, confined - unconfined
+    kinds = {entry[2] for entry in confined}
+    assert {"not-granted", "right-missing", "signal"} <= kinds
+
+
+def test_what_a_trace_creates_where_a_run_could_not_is_a_refusal(traced: Bench) -> None:
+    new = traced.home / "new"
+    traced.confined(f"echo x >{new}; mkdir {new}.d; mv {new} {new}.2", options=["-q", "--events", traced.events,
+                    "--profile", "base", "--rwx", traced.work])  # fmt: skip
+    assert not new.exists()
+    paths = {path for path, _, _ in refused(traced)}
+    assert {str(new), f"{new}.d", f"{new}.2"} <= paths
+
+
+def test_a_trace_of_a_program_that_is_not_granted_lists_its_interpreter_and_its_loader_too(traced: Bench) -> None:
+    traced.fresh({"s": "#!/bin/sh\nexit 0\n"})
+    ended = traced.confined(["./s"], options=["-q", "--pure", "--events", traced.events])
+    assert ended.status == 0, ended.describe()
+    execs = {r["path"] for r in traced.records("refusal") if r["syscall"] == "execve"}
+    assert execs == {f"{traced.work}/s", "/bin/sh", "/lib64/ld-linux-x86-64.so.2"}
+
+
+def test_own_temporary_files_are_not_missing_and_what_was_there_before_is(traced: Bench) -> None:
+    (traced.home / "before").write_text("x")
+    script = "d=$(mktemp -d); echo x >$d/f; cat $d/f; rm -r $d; cat ~/before; echo y >~/after; cat ~/after; rm ~/after"
+    ended = traced.confined(script, options=["-q", "--events", traced.events])
+    assert ended.status == 0, ended.describe()
+    assert refused(traced) == {(f"{traced.home}/before", "not-granted", "ENOENT")}
+    (refusal,) = traced.records("refusal")
+    assert refusal["allow"] == f"--ro {traced.home}/before"
+    assert ended.stdout == b"x\nxy\n"
+
+
+CALLS = """
+import ctypes, os, socket
+libc = ctypes.CDLL(None, use_errno=True)
+print(socket.socket(socket.AF_NETLINK, socket.SOCK_RAW).fileno() >= 0)
+print(libc.unshare(0x10000000), libc.ptrace(0, 0, 0, 0))
+libc.syscall(335 + 70)
+os.memfd_create("m")
+"""
+
+
+def test_calls_that_the_program_alone_refuses_are_in_the_record_and_work(each_traced: Bench) -> None:
+    each_traced.fresh({"c.py": CALLS})
+    ended = each_traced.confined(["/usr/bin/python3", "c.py"], options=["-q", "--events", each_traced.events])
+    assert ended.status == 0, ended.describe()
+    assert ended.stdout.startswith(b"True\n")
+    calls = {(r["syscall"], r["kind"], r["errno"]) for r in each_traced.records("refusal")}
+    assert ("socket", "network", "EAFNOSUPPORT") in calls
+    assert ("ptrace", "syscall", "EPERM") in calls  # already traced: in a trace as in a run
+    if ended.stdout.startswith(b"True\n0 "):  # unprivileged user namespaces may be switched off
+        assert ("unshare", "syscall", "EPERM") in calls
+    absent = {r["syscall"] for r in each_traced.records("absent")}
+    assert "syscall_405" in absent
+
+
+def test_the_record_says_that_it_is_of_a_trace(each_traced: Bench) -> None:
+    ended = each_traced.confined(
+        ["grep", "-c", "^NoNewPrivs:.*1", "/proc/self/status"], options=["-q", "--events", each_traced.events]
+    )
+    (run,) = each_traced.records("run")
+    assert run["mode"] == "trace"
+    privileges = ended.stdout == b"1\n"
+    assert run["jail"] == {"landlock": {"abi": 0, "coarse": None}, "seccomp": False, "no_new_privs": privileges}
+
+
+def test_the_exit_status_tells_of_refusals_only_if_asked_to(traced: Bench) -> None:
+    reads = ["cat", "/etc/shadow"]
+    assert traced.confined(reads, options=["-q"]).status == 0
+    assert traced.confined(reads, options=["-q", "--fail-on-violation"]).status == 120
+    assert traced.confined(["true"], options=["-q", "--fail-on-violation"]).status == 0
+    assert traced.confined(["sh", "-c", "exit 9"], options=["-q", "--fail-on-violation"]).status == 9
+    assert traced.confined(["sh", "-c", "kill -QUIT $$"], options=["-q"]).status == -signal.SIGQUIT
+    assert traced.confined(["no-such-command"], options=["-q"]).status == 127
+    assert traced.confined(["sh", "-c", "while :; do :; done"], options=["-q", "--timeout", "0.2"]).status == 124
+
+
+def test_a_trace_says_once_that_it_confines_nothing_and_sums_up(traced: Bench) -> None:
+    ended = traced.confined(["cat", "/etc/shadow"], options=())
+    lines = ended.stderr.decode().splitlines()
+    assert lines[0] == "capwrap: tracing: the command runs unconfined, this is no sandbox"
+    assert lines[1] == "capwrap: 1 call would have been refused:"
+    assert "/etc/shadow" in lines[2]
+    assert lines[3].endswith("--ro /etc/shadow")
+    assert traced.confined(["true"], options=["-q"]).stderr == b""
+
+
+def test_verbosely_each_call_is_told_before_the_next_one(traced: Bench) -> None:
+    traced.fresh(WRITE_AND_READ)
+    ended = traced.confined("cat a.txt /etc/shadow >/dev/null; cat ./none 2>/dev/null || :", options=["-v"])
+    lines = [line.split(" ", 2)[2] for line in ended.stderr.decode().splitlines() if line.startswith("capwrap: ")]
+    told = [
+        f'openat("{traced.work}/a.txt") = 3',
+        'openat("/etc/shadow"): REFUSED in a run: ENOENT, not-granted, needs read; --ro /etc/shadow allows it',
+        f'openat("{traced.work}/none") = -1 ENOENT',
+    ]
+    assert [line for line in lines if line in told] == told, ended.describe()
+
+
+def test_what_command_leaves_behind_is_ended(traced: Bench) -> None:
+    traced.fresh()
+    ended = traced.confined("sh -c 'while ! test -e stop; do :; done' & echo $!", options=["-q"])
+    assert ended.status == 0, ended.describe()
+    left = Path(f"/proc/{int(ended.stdout)}/stat")
+    # Its new parent may not have waited for it yet.
+    assert not left.exists() or left.read_text().rpartition(")")[2].split()[0] == "Z"
+
+
+def test_what_command_leaves_behind_is_waited_for_if_asked_to(traced: Bench) -> None:
+    traced.fresh()
+    ended = traced.confined("mkfifo go; (read line <go; echo late >late) & (echo go >go) &", options=["-q", "--linger"])
+    assert ended.status == 0, ended.describe()
+    assert (traced.work / "late").exists()
