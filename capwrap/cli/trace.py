@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 @click.option("--linger", is_flag=True, help="Wait for what COMMAND leaves behind instead of killing it.")
 @click.option("--best-effort", is_flag=True, help="As for run; a trace needs nothing of the kernel to confine with.")
 @click.option("--events", metavar="FILE|fd:N", shell_complete=complete_files, help="Record everything, as NDJSON.")
+@click.option("--append", is_flag=True, help="Add to the record of --events instead of overwriting it.")
 @click.option("--fail-on-violation", is_flag=True, help="End with 120 where COMMAND succeeded but a call was refused.")
 @click.option("-q", "--quiet", is_flag=True, help="No warning at first, and no summary at the end.")
 @click.option("-v", "--verbose", count=True, help="Tell of every call as it comes.")
@@ -66,6 +67,7 @@ def trace(
     linger: bool,
     best_effort: bool,  # nothing is confined, so nothing can be missing
     events: str | None,
+    append: bool,
     fail_on_violation: bool,
     quiet: bool,
     verbose: int,
@@ -81,7 +83,15 @@ def trace(
     image = image_for(given, argv)
     engine = engines.load()
     destination = None
-    if events is not None:
+    appended = None
+    if append and events is None:
+        raise Failure("--append: there is no record to add to; name one with --events FILE")
+    if append and events is not None:
+        from capwrap.observe.append import Appended
+
+        appended = Appended(events)
+        destination = appended.destination()
+    elif events is not None:
         from capwrap.observe.events_file import open_destination
 
         destination = open_destination(events)
@@ -109,6 +119,8 @@ def trace(
     outcome = engine.run(launch, recording.sink, jailed=recording.jailed)
     status, signal = ending(outcome)
     recording.finish(outcome, status=status, signal=signal)
+    if appended is not None:
+        appended.merge()
     tell(
         outcome,
         recording,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -279,3 +280,31 @@ def test_what_command_leaves_behind_is_waited_for_if_asked_to(traced: Bench) -> 
     ended = traced.confined("mkfifo go; (read line <go; echo late >late) & (echo go >go) &", options=["-q", "--linger"])
     assert ended.status == 0, ended.describe()
     assert (traced.work / "late").exists()
+
+
+def test_traces_add_to_one_record_also_at_a_time(traced: Bench) -> None:
+    traced.fresh()
+    options = ["-q", "--events", str(traced.events), "--append"]
+    traced.confined(["cat", "/etc/shadow"], options=options)
+    first = traced.records()
+    with ThreadPoolExecutor(3) as pool:
+        ended = list(pool.map(lambda _: traced.confined(["cat", "/etc/shadow"], options=options), range(3)))
+    assert [each.status for each in ended] == [0, 0, 0], ended[0].describe()
+    records = traced.records()
+    ids = [record["id"] for record in records if "id" in record]
+    assert ids == list(range(1, len(ids) + 1))
+    assert records[: len(first) - 1] == first[:-1]
+    assert [record["type"] for record in records].count("run") == 4
+    (end,) = traced.records("end")
+    assert records[-1] == end
+    assert end["refusals"] == len(traced.records("refusal")) == 4
+    assert end["accesses"] == len(traced.records("access"))
+
+
+def test_nothing_is_added_to_what_is_no_record(traced: Bench) -> None:
+    traced.events.write_text("something of the user's\n")
+    ended = traced.confined(["touch", "made"], options=["-q", "--events", traced.events, "--append"])
+    assert ended.status == 125
+    assert b"not a whole record" in ended.stderr
+    assert traced.events.read_text() == "something of the user's\n"
+    assert not (traced.work / "made").exists()
