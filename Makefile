@@ -35,7 +35,7 @@ MYPY_SOURCES = $(wildcard capwrap tests bench rewriters/generate.py setup.py)
 help:
 	@echo 'make demo      compile a C program confined, run it confined, see one refusal explained'
 	@echo 'make test      unit, kernel, system, fidelity, escape and race tests (PYTEST_ARGS="-k name" for some of them)'
-	@echo 'make test-long the same, with a soak of five minutes, and a supervisor killed at some thousand moments'
+	@echo 'make test-long the same, the suites of other programs, a soak, and a supervisor killed at thousands of moments'
 	@echo 'make lint      ruff, mypy, gcc and clang without a warning, clang-format, clang-tidy, generated files, man pages'
 	@echo 'make format    bring Python and C into the layout that lint asks for'
 	@echo 'make bench     measure capwrap against native and the peers found here (BENCH_ARGS=--quick)'
@@ -89,11 +89,14 @@ demo: $(BUILD_STAMP)
 
 .PHONY: test
 test: $(BUILD_STAMP) sources
-	$(PYTEST) $(PYTEST_ARGS) $(wildcard $(TESTS))
+	$(PYTEST) -m 'not suites' $(PYTEST_ARGS) $(wildcard $(TESTS))
 
 .PHONY: test-long
 test-long: $(BUILD_STAMP) sources
-	CAPWRAP_FUZZ_SECONDS=75 CAPWRAP_LINKS=10000 CAPWRAP_MOMENTS=60 CAPWRAP_SOAK_SECONDS=300 $(PYTEST) $(PYTEST_ARGS) $(wildcard $(TESTS))
+	@$(call need,bash,bash)
+	@$(call need,perl,perl)
+	CAPWRAP_FUZZ_SECONDS=75 CAPWRAP_LINKS=10000 CAPWRAP_MOMENTS=60 CAPWRAP_SOAK_SECONDS=300 \
+		$(PYTEST) $(PYTEST_ARGS) $(wildcard $(TESTS))
 
 .PHONY: bench
 bench: $(BUILD_STAMP)

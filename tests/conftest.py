@@ -17,6 +17,7 @@ from support.run import Runner, caller, nobody
 
 def pytest_configure(config: pytest.Config) -> None:
     os.environ["CAPWRAP_NO_LAST"] = "1"  # no test leaves a record in the home of who runs it
+    config.addinivalue_line("markers", "suites: another program's test suite, minutes; `make test-long` runs it")
     config.addinivalue_line("markers", "long: takes a minute or more; `-m 'not long'` leaves it out")
 
 

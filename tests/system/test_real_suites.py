@@ -1,0 +1,129 @@
+"""Programs' own test suites: each of their tests ends confined as it ends natively."""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+from support.compare import Bench
+from support.run import Outcome, require
+from support.sources import unpacker
+
+HERE = Path(__file__).parent
+EXPECTED = HERE / "suites_expected.toml"
+OPTIONS = ("-q", "--net", "loopback")
+TIMEOUT = 560.0
+
+Ended = Mapping[str, str]
+"""How each test ended, by its name: `passed`, `skipped: why`, `failed`, `error`."""
+
+
+def compare(bench: Bench, suite: str, native: Ended, confined: Ended, run: Outcome) -> None:
+    """Fail for a test that ends otherwise confined, unless it is explained; and for an explanation that is stale."""
+    assert native, f"no test of {suite} ran"
+    explained = tomllib.loads(EXPECTED.read_text(encoding="utf-8")).get(suite, {})
+    user = "root" if bench.runner.uid is None and os.geteuid() == 0 else "user"
+    table = explained.get("any", {}) | explained.get(user, {})
+    differ = {
+        name: (native.get(name, "absent"), confined.get(name, "absent"))
+        for name in sorted(native.keys() | confined.keys())
+        if native.get(name) != confined.get(name)
+    }
+    lines = "\n".join(
+        f"  {name}: native {ended[0]}, confined {ended[1]}" for name, ended in differ.items() if name not in table
+    )
+    if lines:
+        pytest.fail(f"{suite}, {user}: ends otherwise confined:\n{lines}\n{run.describe()}", pytrace=False)
+    stale = sorted(name for name in table.keys() & native.keys() if name not in differ)
+    assert not stale, f"{EXPECTED.name} explains tests of {suite} that end alike: {stale}"
+
+
+def shell_scripts(work: Path, directories: Sequence[str], without: str) -> list[str]:
+    """A GNU package's test scripts in some directories, but for those whose name the pattern fits."""
+    found = [path for each in directories for path in (work / "tests" / each).iterdir()]
+    names = [str(path.relative_to(work)) for path in found if path.suffix in (".sh", ".pl")]
+    return sorted(name for name in names if not re.search(without, name))
+
+
+def gnu(bench: Bench, package: str, directories: Sequence[str], without: str) -> None:
+    """Run scripts of a GNU package's tests against what is installed, natively and confined."""
+    require("bash", "perl", "cc", "make")
+
+    def setup(work: Path) -> None:
+        unpacker(package)(work)
+        (work / "gnu.sh").write_bytes((HERE / "suites" / "gnu.sh").read_bytes())
+        (work / "gnu.sh").chmod(0o755)
+
+    def ended(outcome: Outcome) -> Ended:
+        lines = [line.partition(": ") for line in outcome.text.splitlines()]
+        assert outcome.status == 0, outcome.describe()
+        return {name: how for name, _, how in lines}
+
+    bench.fresh(setup=setup)
+    scripts = ["./gnu.sh", *shell_scripts(bench.work, directories, without)]
+    native = ended(bench.runner.native(scripts, cwd=bench.work, env=bench.env, timeout=TIMEOUT))
+    bench.fresh(setup=setup)
+    run = bench.runner.confined(scripts, cwd=bench.work, env=bench.env, options=OPTIONS, timeout=TIMEOUT)
+    compare(bench, package, native, ended(run), run)
+
+
+LMDB = """
+make -s mtest mtest2 mtest3 mtest4 mtest5 mdb_stat mdb_dump mdb_load mdb_copy CFLAGS='-O1 -pthread -w' >built 2>&1
+for each in mtest mtest2 mtest3 mtest4 mtest5; do
+    rm -rf testdb; mkdir testdb
+    if ./$each >$each.out 2>&1; then echo "$each: passed"; else echo "$each: failed"; fi
+    mkdir $each.copy $each.load
+    ./mdb_dump -a testdb >dump && ./mdb_copy testdb $each.copy && ./mdb_dump -a $each.copy | cmp - dump &&
+        ./mdb_load -f dump $each.load && ./mdb_stat -efa testdb >stat && echo "$each, copied: passed"
+done
+"""
+"""Builds LMDB, whose tests share memory and robust locks between processes; what they store is random."""
+
+
+def test_the_tests_of_lmdb_end_as_natively(each_bench: Bench) -> None:
+    require("cc", "make")
+
+    def setup(work: Path) -> None:
+        unpacker("lmdb")(work)
+
+    def ended(outcome: Outcome) -> Ended:
+        return {name: how for name, _, how in (line.partition(": ") for line in outcome.text.splitlines())}
+
+    script = ["/bin/sh", "-c", f"cd libraries/liblmdb && {{ {LMDB} }}"]
+    each_bench.fresh(setup=setup)
+    native = ended(each_bench.runner.native(script, cwd=each_bench.work, env=each_bench.env))
+    each_bench.fresh(setup=setup)
+    run = each_bench.runner.confined(script, cwd=each_bench.work, env=each_bench.env, options=OPTIONS)
+    assert "failed" not in native.values()
+    compare(each_bench, "lmdb", native, ended(run), run)
+
+
+def test_short_tests_of_coreutils_end_as_natively(bench: Bench) -> None:
+    gnu(bench, "coreutils", ["rmdir", "ln"], without="selinux|smack|restorecon")
+
+
+NOT_HERE = (
+    # need minutes, or much memory or disk; look at what else is on the machine; or ask it for a pause of its own
+    "perf|dirent|ext3|many-dir|vs-OOM|fail-eperm|selinux|smack|restorecon|-Z|sparse-2|fiemap|big|abuse|"
+    # reach for a terminal, for mounts, or for a tracer
+    "stty|isatty|mount|df-|strace"
+)
+
+
+@pytest.mark.suites
+@pytest.mark.parametrize(
+    "directories",
+    [["chmod", "chgrp", "chown", "install", "touch", "readlink"], ["mv"], ["rm"]],
+    ids=lambda each: each[0],
+)
+def test_the_tests_of_coreutils_end_as_natively(each_bench: Bench, directories: list[str]) -> None:
+    gnu(each_bench, "coreutils", directories, NOT_HERE)
+
+
+@pytest.mark.suites
+def test_the_tests_of_findutils_end_as_natively(each_bench: Bench) -> None:
+    gnu(each_bench, "findutils", ["find", "xargs", "misc"], NOT_HERE)
