@@ -49,8 +49,13 @@ class Written:
 
     def refusal(self, path: str, *needs: str, pid: int = PID, kind: str = "refusal", **more: Any) -> dict[str, Any]:
         self.counts["absent" if kind == "absent" else "refusals"] += 1
-        fields: dict[str, Any]
-        fields = {"syscall": "openat", "path": path, "host": path, "kind": "not-granted", "needs": list(needs)}
+        fields: dict[str, Any] = {
+            "syscall": "openat",
+            "path": path,
+            "host": path,
+            "kind": "not-granted",
+            "needs": list(needs),
+        }
         fields |= {"nearest": None, "errno": "ENOENT", "allow": f"--ro {path}", "argv": self.argv}
         record = self.add(kind, pid=pid, tid=pid, **fields)
         for name, value in more.items():

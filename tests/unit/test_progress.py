@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 
 import pytest
 
@@ -11,10 +12,15 @@ from capwrap.cli import progress
 
 def drawn(monkeypatch: pytest.MonkeyPatch, sizes: list[int | None], *, terminal: bool) -> str:
     now = iter(range(1000))
-    monkeypatch.setattr(progress.time, "monotonic", lambda: float(next(now)))
+    monkeypatch.setattr(time, "monotonic", lambda: float(next(now)))
     monkeypatch.setattr(os, "isatty", lambda _fd: terminal)
     written: list[bytes] = []
-    monkeypatch.setattr(os, "write", lambda _fd, data: written.append(data) or len(data))
+
+    def write(_fd: int, data: bytes) -> int:
+        written.append(data)
+        return len(data)
+
+    monkeypatch.setattr(os, "write", write)
     with progress.Progress(sizes) as bar:
         bar.tell(50)
         bar.next_record()
