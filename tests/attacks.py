@@ -88,7 +88,7 @@ class _Collector:
 
 
 def _column(item: pytest.Item, mark: pytest.Mark) -> str:
-    """Who attacks, and where: `arena` says so, `who` or `each_bench` and `policy`, or else the caller under the default policy."""
+    """Who attacks, and where: as `arena`, or `who` (`each_bench`) and `policy`, say; else the caller, by default."""
     callspec = getattr(item, "callspec", None)
     params = {} if callspec is None else callspec.params
     who, environment = str(params.get("arena", "self-workspace")).split("-")
