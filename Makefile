@@ -95,6 +95,7 @@ test: $(BUILD_STAMP) sources
 test-long: $(BUILD_STAMP) sources
 	@$(call need,bash,bash)
 	@$(call need,perl,perl)
+	@$(call need,git,git)
 	CAPWRAP_FUZZ_SECONDS=75 CAPWRAP_LINKS=10000 CAPWRAP_MOMENTS=60 CAPWRAP_SOAK_SECONDS=300 \
 		$(PYTEST) $(PYTEST_ARGS) $(wildcard $(TESTS))
 

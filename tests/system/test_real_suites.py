@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
+import subprocess
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -69,6 +71,53 @@ def gnu(bench: Bench, package: str, directories: Sequence[str], without: str) ->
     bench.fresh(setup=setup)
     run = bench.runner.confined(scripts, cwd=bench.work, env=bench.env, options=OPTIONS, timeout=TIMEOUT)
     compare(bench, package, native, ended(run), run)
+
+
+GIT_SCRIPTS = {
+    "basic": ["t0001-init", "t0002-gitfile", "t0005-signals", "t0050-filesystem", "t0060-path-utils"],
+    "running": ["t0061-run-command", "t0070-fundamental", "t1004-read-tree-m-u-wf", "t1301-shared-repo"],
+    "places": ["t1304-default-acl", "t1501-work-tree", "t1504-ceiling-dirs", "t1510-repo-setup"],
+    "checkout": ["t2000-conflict-when-checking-files-out", "t2004-checkout-cache-temp", "t2200-add-update"],
+    "files": ["t3001-ls-files-others-exclude", "t3300-funny-names", "t3600-rm", "t3700-add"],
+}
+
+
+@pytest.fixture(scope="module")
+def git_tree(session_root: Path) -> Path:
+    """git's source with what its tests need beside the installed git."""
+    require("git", "make", "cc")
+    tree = session_root / "git"
+    tree.mkdir()
+    unpacker("git")(tree)
+    without = [f"NO_{each}=1" for each in ("OPENSSL", "CURL", "EXPAT", "GETTEXT", "TCLTK", "PERL", "PYTHON")]
+    for command in (
+        ["make", "-j2", *without, "CFLAGS=-O0", "t/helper/test-tool", "GIT-BUILD-OPTIONS"],
+        ["make", "-C", "templates", "all"],
+    ):
+        done = subprocess.run(command, cwd=tree, check=False, capture_output=True, timeout=900)
+        assert done.returncode == 0, done.stderr.decode(errors="replace")[-4000:]
+    return tree
+
+
+@pytest.mark.suites
+@pytest.mark.parametrize("scripts", GIT_SCRIPTS.values(), ids=GIT_SCRIPTS.keys())
+def test_the_tests_of_git_end_as_natively(bench: Bench, git_tree: Path, scripts: list[str]) -> None:
+    def setup(work: Path) -> None:
+        for each in ("t", "templates", "mergetools"):
+            shutil.copytree(git_tree / each, work / each, symlinks=True)
+        for file in (git_tree / "GIT-BUILD-OPTIONS", HERE / "suites" / "git.sh"):
+            shutil.copy2(file, work)
+
+    def ended(outcome: Outcome) -> Ended:
+        assert outcome.status == 0, outcome.describe()
+        return {name: how for name, _, how in (line.partition(": ") for line in outcome.text.splitlines())}
+
+    argv = ["./git.sh", *scripts]
+    bench.fresh(setup=setup)
+    native = ended(bench.runner.native(argv, cwd=bench.work, env=bench.env, timeout=TIMEOUT))
+    bench.fresh(setup=setup)
+    run = bench.runner.confined(argv, cwd=bench.work, env=bench.env, options=OPTIONS, timeout=TIMEOUT)
+    compare(bench, "git", native, ended(run), run)
 
 
 LMDB = """
