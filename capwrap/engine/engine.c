@@ -158,6 +158,11 @@ static int check_features(struct cw_engine *e)
 	if (f->openat2 < 0)
 		return cw_failed(e, "openat2(2) does not work here: %s. A container may deny it; see capwrap doctor",
 		                 strerror(-f->openat2));
+	/* a run within a run lacks both, and this is what it cannot do without */
+	int tracing = f->landlock_abi < 1 ? cw_probe_ptrace() : 1;
+
+	if (tracing < 0)
+		return cw_failed(e, CW_CANNOT_TRACE, strerror(-tracing));
 	if (!f->seccomp_trace || !f->seccomp_user_notif)
 		return cw_failed(e, "this kernel or container offers no seccomp filters with RET_TRACE and a listener: "
 		                    "see capwrap doctor");

@@ -265,6 +265,10 @@ void cw_command_is(int pid); /* where signals are forwarded to */
 
 /* probe.c */
 void cw_probe_run(struct cw_features *f);
+int cw_probe_ptrace(void); /* 1, or -errno */
+#define CW_CANNOT_TRACE                                                                                                \
+	"cannot trace the child: %s. A container may deny ptrace, Yama (kernel.yama.ptrace_scope) may be 2 or 3; see " \
+	"capwrap doctor"
 
 /* sha256.c */
 void cw_sha256(const void *data, size_t len, uint8_t out[32]);

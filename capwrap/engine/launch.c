@@ -361,10 +361,7 @@ static int attach(struct cw_engine *e, int sock)
 		(void)!write(sock, "g", 1);
 		return 0;
 	}
-	snprintf(why, sizeof(why),
-	         "cannot trace the child: %s. A container may deny ptrace, Yama (kernel.yama.ptrace_scope) may be 2 or "
-	         "3; see capwrap doctor",
-	         strerror(errno));
+	snprintf(why, sizeof(why), CW_CANNOT_TRACE, strerror(errno));
 	kill(e->root_pid, SIGKILL);
 	while (waitpid(e->root_pid, &status, __WALL) < 0 && errno == EINTR) {
 	}

@@ -204,6 +204,15 @@ int cw_landlock_abi(void)
 }
 
 /* What every run needs to know; the rest of the probes are for doctor. */
+int cw_probe_ptrace(void)
+{
+	struct cw_features f;
+
+	memset(&f, 0, sizeof(f));
+	probe_child(&f);
+	return f.ptrace;
+}
+
 void cw_probe_run(struct cw_features *f)
 {
 	struct rlimit lim = {0, 0};
