@@ -58,10 +58,10 @@ static int take(struct cw_ctx *c, struct copy *s, uint64_t addr, uint64_t len)
 static int put_inet6(char *dst, const uint8_t a[16])
 {
 	static const char hex[] = "0123456789abcdef";
-	int from = 8, length = 1; /* of the run: one group alone is written */
+	size_t from = 8, length = 1; /* of the run: one group alone is written */
 	char *o = dst;
 
-	for (int i = 0, n; i < 8; i += n + 1) {
+	for (size_t i = 0, n; i < 8; i += n + 1) {
 		for (n = 0; i + n < 8 && !a[2 * (i + n)] && !a[2 * (i + n) + 1]; n++)
 			;
 		if (n > length) {
@@ -69,7 +69,7 @@ static int put_inet6(char *dst, const uint8_t a[16])
 			length = n;
 		}
 	}
-	for (int i = 0; i < 8; i++) {
+	for (size_t i = 0; i < 8; i++) {
 		uint32_t v = (uint32_t)a[2 * i] << 8 | a[2 * i + 1];
 
 		if (i == from) {
