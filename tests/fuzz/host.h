@@ -327,6 +327,23 @@ static bool op_member_group(struct cw_ctx *c, int pgid)
 	return pgid == MEMBER;
 }
 
+/* Nobody here has ended and is still to be waited for. */
+static int op_ended(struct cw_ctx *c, int pid, uint32_t flags)
+{
+	(void)c;
+	(void)pid;
+	(void)flags;
+	return -ESRCH;
+}
+
+static int op_group_of(struct cw_ctx *c, int pidfd, int pid, bool session)
+{
+	(void)c;
+	(void)session;
+	BROKEN("the group of process %d is asked of descriptor %d, which nobody gave", pid, pidfd);
+	return -ESRCH;
+}
+
 /* A /proc of three names: self/cwd and self/exe, links, and self/maps, a file; 7 is what self leads to. */
 static int op_proc(struct cw_ctx *c, struct cw_place *p, char *text, size_t size, bool nofollow)
 {
@@ -437,6 +454,8 @@ static const struct cw_ops ops = {
 	.publish_addr = op_publish_addr,
 	.member = op_member,
 	.member_group = op_member_group,
+	.ended = op_ended,
+	.group_of = op_group_of,
 	.proc = op_proc,
 	.exec_string = op_exec_string,
 	.fact = op_fact,
