@@ -190,11 +190,11 @@ os.execve(fd, ["echo", "ran"], {})
 
 
 def test_allow_permits_an_ioctl_by_its_number(each_bench: Bench) -> None:
-    figetbsz = 2  # linux/fs.h: the block size, of any file system
+    fioqsize = 0x5460  # asm-generic/ioctls.h: the bytes that a file takes, on any file system
     program = f"""\
 import fcntl
 try:
-    print(fcntl.ioctl(open("file"), {figetbsz}, bytes(4)).hex())
+    print(fcntl.ioctl(open("file"), {fioqsize}, bytes(8)).hex())
 except OSError as error:
     print(error.strerror)
 """
@@ -203,7 +203,7 @@ except OSError as error:
     native = each_bench.runner.native(command, cwd=each_bench.work, env=each_bench.env)
     assert native.text.strip().isalnum(), native.describe()
     assert each_bench.confined(command).text == "Inappropriate ioctl for device\n"
-    for number in (str(figetbsz), hex(figetbsz)):
+    for number in (str(fioqsize), hex(fioqsize)):
         assert each_bench.confined(command, options=("-q", "--allow", f"ioctl:{number}")).text == native.text
 
 
