@@ -190,20 +190,20 @@ os.execve(fd, ["echo", "ran"], {})
 
 
 def test_allow_permits_an_ioctl_by_its_number(each_bench: Bench) -> None:
-    fioqsize = 0x5460  # asm-generic/ioctls.h: the bytes that a file takes, on any file system
+    fiemap = 0xC020660B  # linux/fs.h: where a file lies on the disk
     program = f"""\
-import fcntl
+import fcntl, struct
 try:
-    print(fcntl.ioctl(open("file"), {fioqsize}, bytes(8)).hex())
+    print(fcntl.ioctl(open("file"), {fiemap}, struct.pack("QQIIII", 0, 1 << 20, 0, 0, 0, 0)).hex())
 except OSError as error:
     print(error.strerror)
 """
-    each_bench.fresh({"file": "", "program.py": program})
+    each_bench.fresh({"file": "content", "program.py": program})
     command = ["/usr/bin/python3", "program.py"]
     native = each_bench.runner.native(command, cwd=each_bench.work, env=each_bench.env)
     assert native.text.strip().isalnum(), native.describe()
     assert each_bench.confined(command).text == "Inappropriate ioctl for device\n"
-    for number in (str(fioqsize), hex(fioqsize)):
+    for number in (str(fiemap), hex(fiemap)):
         assert each_bench.confined(command, options=("-q", "--allow", f"ioctl:{number}")).text == native.text
 
 
