@@ -130,6 +130,9 @@ static void on_exec(struct cw_engine *e, struct cw_task *t)
 	struct cw_exec plan = by->plan;
 	bool launching = by->launching;
 
+	/* now, whatever becomes of it here: its end is recorded as well */
+	if (launching)
+		cw_record_process(e, CW_PROCESS_START, t->proc->pid, (int64_t)getpid(), NULL, 0);
 	by->plan.interp_fd = -1;
 	by->exec = false;
 	if (cw_tracing(e))
@@ -171,8 +174,6 @@ static void on_exec(struct cw_engine *e, struct cw_task *t)
 	}
 	if (launching && e->run->started)
 		e->run->started(e->run->sink_ctx, t->proc->pid);
-	if (launching)
-		cw_record_process(e, CW_PROCESS_START, t->proc->pid, (int64_t)getpid(), NULL, 0);
 	record_exec(e, t);
 	if (cw_tracing(e)) {
 		cw_resume(t, 0);
@@ -219,7 +220,7 @@ static void on_ended(struct cw_engine *e, struct cw_task *t, int status)
 	cw_forget_result(e, t);
 	if (t->pending == CW_OBSERVED)
 		cw_trace_result(e, t, -EINTR);
-	if (leader && (e->run->flags & CW_RUN_RECORD_ACCESS))
+	if (leader && !t->launching && (e->run->flags & CW_RUN_RECORD_ACCESS))
 		cw_record_process(e, CW_PROCESS_EXIT, tid, status, NULL, 0);
 	if (t->unannounced)
 		note_early(e, tid);
