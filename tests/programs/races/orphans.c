@@ -17,6 +17,7 @@
  * a process may leave the group, and whether one stops in it.
  */
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -112,8 +113,8 @@ static void link_and_stop(pid_t command, pid_t home)
 		setpgid(0, 0);
 		kill(command, SIGSTOP);
 		/* under a supervisor that stops with it, nobody sees it so: not for long, then */
-		for (double until = now() + 0.005; !is_stopped(command) && now() < until;)
-			;
+		for (double until = now() + 0.1; !is_stopped(command) && now() < until;)
+			sched_yield();
 		close(hold[0]);
 		close(hold[1]);
 		waitpid(child, &status, 0);
