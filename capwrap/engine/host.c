@@ -160,8 +160,9 @@ static bool lies_at(int held, char *host, size_t len)
 		return false;
 	if (!lstat(host, &there))
 		return is.st_dev == there.st_dev && is.st_ino == there.st_ino;
+	/* what looks removed there could as well be a file of that name: neither has the rights of the other */
 	if (errno == EACCES)
-		return lies_beneath(held, host);
+		return !deleted(host, len) && lies_beneath(held, host);
 	if (!deleted(host, len))
 		return false;
 	char dir[CW_PATH_MAX];

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from escape.harness import Arena, Found
+from escape.harness import Arena, Found, accomplice
 
 
 @contextlib.contextmanager
@@ -53,3 +53,37 @@ def test_a_current_directory_is_not_watched_without_the_right(arena: Arena) -> N
 def test_a_file_is_not_made_longer_than_the_limit(arena: Arena) -> None:
     limit = ["--limit", "file-size=1M"]
     arena.holds("escape/rights", "truncate-beyond-limit", "{base}/work/file", options=limit, why="EFBIG")
+
+
+@contextlib.contextmanager
+def read_only_in_a_closed_directory(arena: Arena) -> Iterator[Found]:
+    """A read-only file in a writable directory, which somebody outside unlinks once the attack has closed the way."""
+    directory = arena.base / "closed"
+    directory.mkdir()
+    (directory / "file").write_text("closed\n")
+    if arena.who.uid is not None:
+        for path in (directory, directory / "file"):
+            os.chown(path, arena.who.uid, arena.who.uid)
+
+    def remove(_: int) -> None:
+        directory.chmod(0o700)
+        (directory / "file").unlink()
+        directory.chmod(0)
+
+    with accomplice(arena.base / "work", "closed", remove, "removed"):
+        yield Found()
+    directory.chmod(0o700)
+
+
+@pytest.mark.stopped_by("supervisor")
+def test_a_file_that_was_removed_behind_a_closed_way_keeps_the_rights_of_its_name(arena: Arena) -> None:
+    # Without the arena's denied patterns, with which no grant is found by text.
+    options = ["--pure", "--rw", "{base}/work", "--rw", "{base}/closed", "--ro", "{base}/closed/file"]
+    arena.holds(
+        "escape/rights",
+        "removed-behind-closed",
+        setup=read_only_in_a_closed_directory,
+        options=options,
+        static=True,
+        why="EACCES",
+    )

@@ -37,9 +37,21 @@ static void truncate_beyond_limit(void)
 	judge(truncate(path(), 1 << 24), "truncate to 16 MiB");
 }
 
+/* A read-only file of a writable directory, whose name somebody else removed while the way to it was closed. */
+static void removed_behind_closed(void)
+{
+	int fd = need(open(in_base("closed/file"), O_RDONLY | O_CLOEXEC), "open");
+
+	need(chmod(in_base("closed"), 0), "chmod");
+	tell("closed", 0);
+	await("removed");
+	judge(fchmod(fd, 0777), "fchmod");
+}
+
 const struct attack attacks[] = {
 	{"truncate-descriptor", truncate_descriptor},
 	{"watch-delivered", watch_delivered},
+	{"removed-behind-closed", removed_behind_closed},
 	{"truncate-beyond-limit", truncate_beyond_limit},
 	{0},
 };
