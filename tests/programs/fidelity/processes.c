@@ -277,16 +277,27 @@ static void children(void)
 	    chld_pid == child ? "the child" : "another");
 	waitpid(child, &status, 0);
 	chld_count = 0;
+	int go[2];
+
+	MUST(pipe(go));
 	child = (pid_t)MUST(fork());
 	if (!child) {
+		char c;
+
 		raise(SIGSTOP);
+		/* an end that came before the handler ran would be one signal with the continuing */
+		read(go[0], &c, 1);
 		_exit(4);
 	}
 	wait_count(1);
 	say("a stop", "count %d code %d status %d", chld_count, chld_code, chld_status);
 	kill(child, SIGCONT);
+	wait_count(2);
+	say("continued", "count %d code %d status %d", chld_count, chld_code, chld_status);
+	MUST(write(go[1], "", 1));
 	wait_count(3);
-	say("continued, and ended", "count %d code %d status %d", chld_count, chld_code, chld_status);
+	say("ended", "count %d code %d status %d", chld_count, chld_code, chld_status);
+	close(go[0]), close(go[1]);
 	waitpid(child, &status, 0);
 	act.sa_flags |= SA_NOCLDSTOP;
 	sigaction(SIGCHLD, &act, NULL);
