@@ -11,6 +11,8 @@ import stat
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from capwrap.policy.files import user_directory
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -29,13 +31,7 @@ _CHAIN_MAX = 64
 
 def state_directory() -> str | None:
     """Where it lies; None where there is no home."""
-    base = os.environ.get("XDG_STATE_HOME", "")
-    if not base.startswith("/"):
-        home = os.environ.get("HOME", "")
-        if not home.startswith("/"):
-            return None
-        base = home + "/.local/state"
-    return os.path.join(base, "capwrap")
+    return user_directory("XDG_STATE_HOME", ".local/state")
 
 
 def last_path() -> str | None:

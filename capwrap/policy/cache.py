@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from capwrap.engine import landlock_abi
 from capwrap.policy._sha256 import sha256
+from capwrap.policy.files import user_directory
 from capwrap.policy.observations import Identity, identity, look
 
 if TYPE_CHECKING:
@@ -94,14 +95,8 @@ class Entry:
 
 
 def cache_directory() -> str | None:
-    """Where entries are kept: XDG Base Directory Specification; None where there is no home."""
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    if not base.startswith("/"):
-        home = os.environ.get("HOME", "")
-        if not home.startswith("/"):
-            return None
-        base = home + "/.cache"
-    return os.path.join(base, "capwrap")
+    """Where entries are kept; None where there is no home."""
+    return user_directory("XDG_CACHE_HOME", ".cache")
 
 
 def _key(said: str, command: Sequence[str] | None, cwd: str) -> bytes:

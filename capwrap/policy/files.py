@@ -1,4 +1,4 @@
-"""Where policy files lie, and reading one."""
+"""Where policy files and what capwrap keeps of its own lie, and reading a policy file."""
 
 from __future__ import annotations
 
@@ -14,6 +14,20 @@ PROFILE_DIR = os.path.join(os.path.dirname(os.path.abspath(__file__)), "profiles
 def profile_path(name: str) -> str:
     """Where the TOML file of a built-in profile lies."""
     return os.path.join(PROFILE_DIR, f"{name}.toml")
+
+
+def user_directory(variable: str, beneath_home: str) -> str | None:
+    """capwrap's own directory of a kind (XDG Base Directory Specification); None where there is no home.
+
+    `variable` names the kind's base directory, which is `beneath_home` where it is not set.
+    """
+    base = os.environ.get(variable, "")
+    if not base.startswith("/"):
+        home = os.environ.get("HOME", "")
+        if not home.startswith("/"):
+            return None
+        base = f"{home}/{beneath_home}"
+    return os.path.join(base, "capwrap")
 
 
 def read_policy_text(path: str, where: Where | None = None) -> tuple[str, str]:
