@@ -445,6 +445,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	/* as capwrap/engine/calls.c has it */
 	memset(&ctx, 0, sizeof(ctx));
 	ctx.image = &space.image;
+	ops_whole();
 	ctx.ops = &ops;
 	take_call(&in);
 	ctx.plan = (struct cw_plan){.kind = CW_PLAN_REFUSE, .ret = -ENOSYS, .slot_arg = -1};

@@ -462,4 +462,15 @@ static const struct cw_ops ops = {
 	.call = op_call,
 };
 
+/* An operation that the host lacks would be found only by the input that happens to need it. */
+static void ops_whole(void)
+{
+	void (*each[sizeof(ops) / sizeof(void (*)(void))])(void);
+
+	memcpy(each, &ops, sizeof(ops));
+	for (size_t i = 0; i < sizeof(each) / sizeof(each[0]); i++)
+		if (!each[i])
+			BROKEN("operation %zu of struct cw_ops is missing", i);
+}
+
 #endif
