@@ -7,26 +7,42 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* The type of the file system that a granted directory lies on, and its device: programs ask by both (pathconf, df). */
-static void file_system(struct cw_engine *e, uint32_t node, char type[32], unsigned *major, unsigned *minor)
+struct mount {
+	unsigned long long id;
+	unsigned major, minor;
+	char type[32];
+};
+
+/*
+ * The file system that a granted directory lies on: programs ask by its type and its device (pathconf, df). `is` is that of
+ * the directory before, most often the same one.
+ */
+static bool find_mount(struct cw_engine *e, uint32_t node, struct mount *is)
 {
 	struct statx sx;
 	char line[4096];
 	int fd = cw_node_dir(e, node);
-	FILE *f =
-		fd < 0 || statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &sx) ? NULL : fopen("/proc/self/mountinfo", "re");
 
-	while (f && fgets(line, sizeof(line), f)) {
-		unsigned long long id;
+	if (fd < 0 || statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &sx))
+		return false;
+	if (is->id == sx.stx_mnt_id)
+		return true;
+	FILE *f = fopen("/proc/self/mountinfo", "re");
+	bool found = false;
+
+	is->id = 0; /* no mount has it */
+	while (f && !found && fgets(line, sizeof(line), f)) {
+		struct mount m;
 		const char *tail = strstr(line, " - ");
 
-		if (!tail || sscanf(line, "%llu %*u %u:%u", &id, major, minor) != 3 || id != sx.stx_mnt_id)
-			continue;
-		if (sscanf(tail, " - %31s", type) == 1)
-			break;
+		found = tail && sscanf(line, "%llu %*u %u:%u", &m.id, &m.major, &m.minor) == 3 &&
+		        m.id == sx.stx_mnt_id && sscanf(tail, " - %31s", m.type) == 1;
+		if (found)
+			*is = m;
 	}
 	if (f)
 		fclose(f);
+	return found;
 }
 
 /* White space and backslashes in octal, in place, as the kernel shows them. */
@@ -53,7 +69,8 @@ static bool mangle(char *path, size_t size)
 /* mounts(5): what the namespace holds, one line a directory grant. */
 int cw_mounts_made(struct cw_engine *e, const char *name)
 {
-	char *text = NULL, path[CW_PATH_MAX], found[32];
+	char *text = NULL, path[CW_PATH_MAX];
+	struct mount on = {0};
 	size_t len = 0;
 	FILE *f = open_memstream(&text, &len);
 	bool info = !strcmp(name, "mountinfo"), stats = !strcmp(name, "mountstats");
@@ -73,10 +90,10 @@ int cw_mounts_made(struct cw_engine *e, const char *name)
 		unsigned major = 0, minor = id;
 		const char *source = type;
 
-		if (n->kind == CW_NODE_DIR || n->kind == CW_NODE_PRIVATE) {
-			snprintf(found, sizeof(found), "%s", type);
-			file_system(e, i, found, &major, &minor);
-			type = found;
+		if ((n->kind == CW_NODE_DIR || n->kind == CW_NODE_PRIVATE) && find_mount(e, i, &on)) {
+			type = on.type;
+			major = on.major;
+			minor = on.minor;
 		}
 		if (info)
 			fprintf(f, "%u %u %u:%u / %s %s,relatime - %s %s %s\n", id, i ? 1u : 0u, major, minor, path,
