@@ -14,6 +14,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
 TESTS ?= tests/unit tests/kernel tests/system tests/fidelity tests/escape tests/races
+# One worker a CPU; TEST_JOBS=0 runs the tests one after the other in one process (for --pdb).
+TEST_JOBS ?= auto
+PARALLEL = -n $(TEST_JOBS) --dist worksteal
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 
@@ -89,7 +92,7 @@ demo: $(BUILD_STAMP)
 
 .PHONY: test
 test: $(BUILD_STAMP) sources
-	$(PYTEST) -m 'not suites' $(PYTEST_ARGS) $(wildcard $(TESTS))
+	$(PYTEST) $(PARALLEL) -m 'not suites' $(PYTEST_ARGS) $(wildcard $(TESTS))
 
 .PHONY: test-long
 test-long: $(BUILD_STAMP) sources
@@ -97,7 +100,7 @@ test-long: $(BUILD_STAMP) sources
 	@$(call need,perl,perl)
 	@$(call need,git,git)
 	CAPWRAP_FUZZ_SECONDS=75 CAPWRAP_LINKS=10000 CAPWRAP_MOMENTS=60 CAPWRAP_SOAK_SECONDS=300 \
-		$(PYTEST) $(PYTEST_ARGS) $(wildcard $(TESTS))
+		$(PYTEST) $(PARALLEL) $(PYTEST_ARGS) $(wildcard $(TESTS))
 
 .PHONY: bench
 bench: $(BUILD_STAMP)
@@ -144,7 +147,7 @@ $(SANITIZED): $(C_SOURCES) $(C_HEADERS)
 
 .PHONY: sanitize
 sanitize: $(BUILD_STAMP) $(SANITIZED)
-	CAPWRAP_EXEC="$$PWD/$(SANITIZED)" ASAN_OPTIONS=abort_on_error=1 $(PYTEST) $(PYTEST_ARGS) $(SANITIZE_TESTS)
+	CAPWRAP_EXEC="$$PWD/$(SANITIZED)" ASAN_OPTIONS=abort_on_error=1 $(PYTEST) $(PARALLEL) $(PYTEST_ARGS) $(SANITIZE_TESTS)
 
 # --- lint -----------------------------------------------------------------------------------------------------------
 

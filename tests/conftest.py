@@ -10,12 +10,18 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from escape import results
+from hypothesis import HealthCheck, settings
 from support.compare import Bench
 from support.programs import Programs
 from support.run import Runner, caller, nobody
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    results.register(config)
+    # How long an example takes says how busy the machine is.
+    settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("untimed")
     os.environ["CAPWRAP_NO_LAST"] = "1"  # no test leaves a record in the home of who runs it
     config.addinivalue_line("markers", "suites: another program's test suite, minutes; `make test-long` runs it")
     config.addinivalue_line("markers", "long: takes a minute or more; `-m 'not long'` leaves it out")

@@ -42,39 +42,53 @@ class Run(TypedDict):
     unshown: list[str]
 
 
-_RESULTS = pytest.StashKey[dict[str, Run]]()
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    if _RESULTS not in config.stash:
-        config.stash[_RESULTS] = {}
-        config.addinivalue_line("markers", f"stopped_by(*mechanisms): what stops the attack: {', '.join(MECHANISMS)}")
-        config.addinivalue_line("markers", "no_attack: a test among the attacks that is none")
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(
-    item: pytest.Item, call: pytest.CallInfo[None]
-) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    report = yield
-    mark = item.get_closest_marker("stopped_by")
-    if mark is not None and (call.when == "call" or report.outcome != "passed"):
-        item.config.stash[_RESULTS][item.nodeid] = Run(outcome=report.outcome, unshown=[])
-    elif mark is not None and call.when == "teardown":
-        why = [str(value) for name, value in item.user_properties if name == "unshown"]
-        item.config.stash[_RESULTS][item.nodeid]["unshown"] = why
-    return report
+_ATTACK = "attack"
+"""The property that marks an attack's reports, which may come from another process (pytest-xdist)."""
 
 
 def results_file(root: Path) -> Path:
     return root / "build" / "attacks.json"
 
 
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    found = session.config.stash[_RESULTS]
-    if not found:
-        return
-    path = results_file(session.config.rootpath)
-    known = json.loads(path.read_text()) if path.exists() else {}
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(dict(sorted((known | found).items())), indent=1) + "\n")
+class _Collected:
+    """What the reports of a session say of the attacks, added to build/attacks.json at its end."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, Run] = {}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        said = [(str(name), str(value)) for name, value in report.user_properties]
+        if not any(name == _ATTACK for name, _ in said):
+            return
+        if report.when == "call" or report.outcome != "passed":
+            self._found[report.nodeid] = Run(outcome=report.outcome, unshown=[])
+        elif report.when == "teardown":
+            self._found[report.nodeid]["unshown"] = [value for name, value in said if name == "unshown"]
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if not self._found:
+            return
+        path = results_file(session.config.rootpath)
+        known = json.loads(path.read_text()) if path.exists() else {}
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps(dict(sorted((known | self._found).items())), indent=1) + "\n")
+
+
+class _Marking:
+    """Marks the reports of attacks, in the process that makes them."""
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(self, item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        report = yield
+        if item.get_closest_marker("stopped_by") is not None:
+            report.user_properties.append((_ATTACK, ""))
+        return report
+
+
+def register(config: pytest.Config) -> None:
+    """Make the marks known, and collect what comes of the attacks of this session."""
+    config.addinivalue_line("markers", f"stopped_by(*mechanisms): what stops the attack: {', '.join(MECHANISMS)}")
+    config.addinivalue_line("markers", "no_attack: a test among the attacks that is none")
+    config.pluginmanager.register(_Marking())
+    if not hasattr(config, "workerinput"):  # a worker's reports are read by whoever started it
+        config.pluginmanager.register(_Collected())

@@ -6,12 +6,11 @@ from pathlib import Path
 
 import pytest
 from escape.conftest import arena, places, programs
-from escape.results import pytest_configure, pytest_runtest_makereport, pytest_sessionfinish
 from support.programs import Programs
 
 from races.fuzzing import Built, build
 
-__all__ = ["arena", "places", "programs", "pytest_configure", "pytest_runtest_makereport", "pytest_sessionfinish"]
+__all__ = ["arena", "places", "programs"]
 
 
 @pytest.fixture(scope="session")

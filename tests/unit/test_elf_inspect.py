@@ -322,7 +322,7 @@ WORDS = st.lists(
 @given(st.sampled_from([VICTIM, WRITTEN]), FLIPS, WORDS, st.one_of(st.none(), st.integers(0, 1 << 16)))
 @example(VICTIM, [], [], None)
 @example(WRITTEN, [], [], None)
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_damage_gives_anything_but_elf_error(
     tmp_path: Path, base: bytes, flips: list[tuple[int, int]], words: list[tuple[int, int]], length: int | None
 ) -> None:
@@ -345,7 +345,7 @@ def test_no_damage_gives_anything_but_elf_error(
 
 
 @given(st.binary(max_size=300))
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_interpreter_line_gives_anything_but_elf_error(tmp_path: Path, line: bytes) -> None:
     path = tmp_path / "script"
     path.write_bytes(b"#!" + line)

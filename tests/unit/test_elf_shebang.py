@@ -64,7 +64,7 @@ PIECES = st.lists(st.sampled_from([b"I", b" ", b"\t", b"\0", b"\n", b"a", b"-x",
 
 
 @given(PIECES)
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_it_agrees_with_this_kernel(interpreter: str, tmp_path: Path, pieces: list[bytes]) -> None:
     line = b"".join(pieces).replace(b"I", os.fsencode(interpreter))
     script = tmp_path / "s"
@@ -106,7 +106,7 @@ def test_a_split_string_gives_these_words(text: str, words: list[str] | None) ->
 
 
 @given(st.text(alphabet="ab \t\\_'\"#$c{X}nt", max_size=12))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_split_strings_agree_with_env(text: str) -> None:
     # printf prints the words behind `|` one a line; a leading word keeps options and assignments in TEXT words.
     environ = {"X": "1", "PATH": os.environ["PATH"]}

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from capwrap.policy import Policy
@@ -66,7 +66,6 @@ def expected(rules: list[tuple[str, str]], probe: str) -> int:
     return rights
 
 
-@settings(deadline=None)
 @given(rules=RULES, probes=PROBES)
 def test_the_deepest_rule_decides(top: Path, rules: list[tuple[str, str]], probes: list[str]) -> None:
     space = build(policy_of(top, rules))
@@ -74,7 +73,6 @@ def test_the_deepest_rule_decides(top: Path, rules: list[tuple[str, str]], probe
         assert decide(space, str(top / probe)).rights == expected(rules, probe), probe
 
 
-@settings(deadline=None)
 @given(rules=RULES)
 def test_the_order_of_rules_does_not_matter(top: Path, rules: list[tuple[str, str]]) -> None:
     def image(rules: list[tuple[str, str]]) -> bytes:
@@ -83,7 +81,6 @@ def test_the_order_of_rules_does_not_matter(top: Path, rules: list[tuple[str, st
     assert image(rules) == image(rules[::-1])
 
 
-@settings(deadline=None)
 @given(rules=RULES)
 def test_capability_form_means_that_nothing_beneath_gives_less(top: Path, rules: list[tuple[str, str]]) -> None:
     space = build(policy_of(top, rules))
@@ -96,7 +93,6 @@ def test_capability_form_means_that_nothing_beneath_gives_less(top: Path, rules:
                     assert beneath.rights & node.rights == node.rights
 
 
-@settings(deadline=None)
 @given(rules=RULES)
 def test_pruning_twice_is_pruning_once_and_no_ancestor_is_left_without_a_cause(
     top: Path, rules: list[tuple[str, str]]
@@ -108,7 +104,6 @@ def test_pruning_twice_is_pruning_once_and_no_ancestor_is_left_without_a_cause(
     assert all(node.children for node in space.nodes() if node.kind is NodeKind.ANCESTOR and node is not space.root)
 
 
-@settings(deadline=None)
 @given(rules=RULES)
 def test_the_image_says_what_the_tree_says(top: Path, rules: list[tuple[str, str]]) -> None:
     space = build(policy_of(top, rules))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from recorded import PID, Written
 
@@ -149,7 +149,7 @@ FIELDS = ("id", "pid", "t", "path", "path_b64", "argv", "needs", "kind", "errno"
 @given(
     st.sampled_from(["access", "refusal", "absent", "process", "end"]), st.dictionaries(st.sampled_from(FIELDS), JSON)
 )
-@settings(deadline=None)  # how long it takes is the machine's business
+# how long it takes is the machine's business
 def test_whatever_stands_in_a_line_is_used_or_an_events_error(kind: str, fields: dict[str, object]) -> None:
     from capwrap.observe.explain import Groups, explain
     from capwrap.observe.explain_text import as_text
