@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
@@ -12,13 +12,54 @@ from capwrap.cli.messages import FAILED, NOT_FOUND, NOT_RUNNABLE, REFUSED, TIMED
 from capwrap.cli.policy_options import given_of, policy_options
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from capwrap.engine import Outcome
+    from capwrap.observe.append import Appended
     from capwrap.observe.recording import Recording
     from capwrap.policy.given import Given
 
+    Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
 _LONGEST = (1 << 32) - 1  # ms; struct cw_run has 32 bits
+
+
+def launch_options(
+    *, chdir: str, pass_fd: str, best_effort: str, quiet: str, verbose: str
+) -> Callable[[Decorated], Decorated]:
+    """What `run` and `trace` take besides the policy; the texts are the help of what means something else to each."""
+    options = (
+        click.option("--chdir", metavar="DIR", shell_complete=complete_files, help=chdir),
+        click.option(
+            "--timeout", type=float, metavar="SECONDS", help="End the target after this time, with status 124."
+        ),
+        click.option(
+            "--method",
+            type=click.Choice(("auto", "ptrace")),
+            metavar="auto|ptrace",
+            default="auto",
+            help="How calls are caught.",
+        ),
+        click.option("--pass-fd", type=click.IntRange(0), metavar="N", multiple=True, help=pass_fd),
+        click.option("--linger", is_flag=True, help="Wait for what COMMAND leaves behind instead of killing it."),
+        click.option("--best-effort", is_flag=True, help=best_effort),
+        click.option(
+            "--events", metavar="FILE|fd:N", shell_complete=complete_files, help="Record everything, as NDJSON."
+        ),
+        click.option(
+            "--fail-on-violation", is_flag=True, help="End with 120 where COMMAND succeeded but a call was refused."
+        ),
+        click.option("-q", "--quiet", is_flag=True, help=quiet),
+        click.option("-v", "--verbose", count=True, help=verbose),
+        click.argument("argv", metavar="COMMAND [ARG]...", nargs=-1, required=True, shell_complete=complete_files),
+    )
+
+    def add(function: Decorated) -> Decorated:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return add
 
 
 @click.command(
@@ -30,23 +71,13 @@ _LONGEST = (1 << 32) - 1  # ms; struct cw_run has 32 bits
     "125 capwrap failed, 126 not runnable, 127 not found.",
 )
 @policy_options
-@click.option("--chdir", metavar="DIR", shell_complete=complete_files, help="Start in this directory of the namespace.")
-@click.option("--timeout", type=float, metavar="SECONDS", help="End the target after this time, with status 124.")
-@click.option(
-    "--method",
-    type=click.Choice(("auto", "ptrace")),
-    metavar="auto|ptrace",
-    default="auto",
-    help="How calls are caught.",
+@launch_options(
+    chdir="Start in this directory of the namespace.",
+    pass_fd="Leave a descriptor open.",
+    best_effort="Start even where the kernel gives less than the policy needs.",
+    quiet="No summary of refusals at the end.",
+    verbose="Tell of absent names too.",
 )
-@click.option("--pass-fd", type=click.IntRange(0), metavar="N", multiple=True, help="Leave a descriptor open.")
-@click.option("--linger", is_flag=True, help="Wait for what COMMAND leaves behind instead of killing it.")
-@click.option("--best-effort", is_flag=True, help="Start even where the kernel gives less than the policy needs.")
-@click.option("--events", metavar="FILE|fd:N", shell_complete=complete_files, help="Record everything, as NDJSON.")
-@click.option("--fail-on-violation", is_flag=True, help="End with 120 where COMMAND succeeded but a call was refused.")
-@click.option("-q", "--quiet", is_flag=True, help="No summary of refusals at the end.")
-@click.option("-v", "--verbose", count=True, help="Tell of absent names too.")
-@click.argument("argv", metavar="COMMAND [ARG]...", nargs=-1, required=True, shell_complete=complete_files)
 def command(**values: Any) -> int:
     """Run COMMAND in capability mode. What was not granted does not exist.
 
@@ -71,23 +102,30 @@ def run(
     fail_on_violation: bool,
     quiet: bool,
     verbose: int,
+    append: bool = False,
+    traced: bool = False,
 ) -> int:
-    """Run COMMAND under the given policy; the exit status. Where a signal ended COMMAND, it does not return."""
+    """Run COMMAND under the given policy; the exit status. Where a signal ended COMMAND, it does not return.
+
+    `append`: the run is added to the record of `events`. `traced`: the policy holds nothing back, and `verbose` tells
+    of every call as it comes.
+    """
     from capwrap import engine as engines
     from capwrap.observe.recording import Recording
 
     timeout_ms = milliseconds(timeout)
     if chdir == "":
-        raise Failure("--chdir: an empty path; name a directory of the namespace")
+        raise Failure("--chdir: an empty path; name a directory")
     check_descriptors(pass_fd)
     image = image_for(given, argv)
     engine = engines.load()
-    destination = None
-    if events is not None:
-        from capwrap.observe.events_file import open_destination
+    destination, appended = record_to(events, append=append)
+    watch = None
+    if traced and verbose:
+        from capwrap.observe.watching import Watcher
 
-        destination = open_destination(events)
-    recording = Recording(engine, image, argv, events=destination, remember=True)
+        watch = Watcher(say).tell
+    recording = Recording(engine, image, argv, events=destination, remember=True, traced=traced, watch=watch)
     launch = engines.Launch(
         image=image,
         argv=[os.fsencode(argument) for argument in argv],
@@ -100,16 +138,47 @@ def run(
         foreground=True,
         timeout_ms=timeout_ms,
         pass_fds=tuple(pass_fd),
+        trace=traced,
+        prompt=watch is not None,
     )
+    if traced and not quiet:
+        say("tracing: the command runs unconfined, this is no sandbox")
     outcome = engine.run(launch, recording.sink, jailed=recording.jailed)
     status, signal = ending(outcome)
     recording.finish(outcome, status=status, signal=signal)
-    tell(outcome, recording, argv, timeout=timeout, quiet=quiet, verbose=verbose, recorded=events is not None)
+    if appended is not None:
+        appended.merge()
+    tell(
+        outcome,
+        recording,
+        argv,
+        timeout=timeout,
+        quiet=quiet,
+        verbose=verbose,
+        recorded=events is not None,
+        traced=traced,
+    )
     if fail_on_violation and status == 0 and outcome.refusals:
         return REFUSED
     if signal is not None:
         die_of(signal)
     return status if status is not None else 0
+
+
+def record_to(events: str | None, *, append: bool) -> tuple[int | None, Appended | None]:
+    """Where the run's lines go, a descriptor that becomes the recording's, and the record that they are added to."""
+    if events is None:
+        if append:
+            raise Failure("--append: there is no record to add to; name one with --events FILE")
+        return None, None
+    if append:
+        from capwrap.observe.append import Appended
+
+        appended = Appended(events)
+        return appended.destination(), appended
+    from capwrap.observe.events_file import open_destination
+
+    return open_destination(events), None
 
 
 def image_for(given: Given, argv: Sequence[str]) -> bytes:
