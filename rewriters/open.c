@@ -203,6 +203,8 @@ static void decide(struct cw_ctx *c, struct cw_place *p, uint64_t flags, uint64_
 				return cw_fail(c, EISDIR);
 		} else if (flags & K_O_DIRECTORY) {
 			return cw_fail(c, ENOTDIR);
+		} else if ((flags & K_O_PATH) && (p->mode & K_S_IFMT) != K_S_IFLNK) {
+			needs |= CW_RIGHT_READ; /* no O_PATH descriptor can be handed over: what is, can be read */
 		}
 	}
 	err = cw_need(c, 0, needs);

@@ -423,7 +423,8 @@ static int64_t op_list(struct cw_engine *e, struct cw_place *p, struct cw_plan *
 	int fd;
 
 	d->flags = (uint32_t)(flags & O_CLOEXEC);
-	if (shows_otherwise(e, p)) {
+	/* what stands for an O_PATH descriptor can be listed, where the target asked for less */
+	if (shows_otherwise(e, p) || ((flags & O_PATH) && !(p->rights & CW_RIGHT_READ))) {
 		int v = view_path(e, p);
 
 		if (v < 0)

@@ -129,6 +129,13 @@ def test_an_inherited_read_only_file_cannot_be_reopened_for_writing(arena: Arena
     arena.holds("escape/inherited", "stdin-reopen", path, stdin="secret/file", stdin_flags=flags)
 
 
+@pytest.mark.stopped_by("supervisor")
+@pytest.mark.parametrize("flags", [os.O_WRONLY, os.O_PATH])
+def test_an_inherited_file_outside_that_was_not_opened_for_reading_is_not_read(arena: Arena, flags: int) -> None:
+    path = "/proc/self/fd/0"
+    arena.holds("escape/inherited", "stdin-read", path, stdin="secret/file", stdin_flags=flags, why="EACCES|ENOENT")
+
+
 @pytest.mark.stopped_by("rewriter")
 def test_the_mode_of_an_inherited_file_outside_cannot_be_changed(arena: Arena) -> None:
     arena.holds("escape/inherited", "stdin-chmod", stdin="secret/file")

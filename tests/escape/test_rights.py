@@ -36,6 +36,24 @@ def test_a_descriptor_for_writing_is_not_truncated_without_the_right(arena: Aren
 
 
 @pytest.mark.stopped_by("supervisor")
+def test_a_file_is_not_read_through_a_path_descriptor_without_the_right(arena: Arena) -> None:
+    grant = ["--grant", "lookup,fstat:{base}/partly"]
+    arena.holds("escape/rights", "read-path-descriptor", setup=partly_granted, options=grant, why="EACCES")
+
+
+@pytest.mark.stopped_by("supervisor")
+def test_a_directory_is_not_listed_through_a_path_descriptor_without_the_right(arena: Arena) -> None:
+    # Without the arena's denied patterns, for which every directory would be stood for by a view.
+    arena.holds(
+        "escape/rights",
+        "list-path-descriptor",
+        setup=partly_granted_directory,
+        options=["--pure", "--grant", "lookup,fstat:{base}/partly"],
+        static=True,
+    )
+
+
+@pytest.mark.stopped_by("supervisor")
 def test_a_current_directory_is_not_watched_without_the_right(arena: Arena) -> None:
     # Without the arena's denied patterns, for which every directory would be stood for by a view.
     options = ["--pure", "--grant", "read,lookup,fstat,fchdir:{base}/partly"]

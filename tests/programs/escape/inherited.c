@@ -40,6 +40,14 @@ static void stdin_reopen(void)
 	overwrite(open(argument(0), O_WRONLY), argument(0));
 }
 
+/* Opened for writing alone: to be read by another open, or by an O_PATH one for which something is handed over. */
+static void stdin_read(void)
+{
+	int fd = open(argument(0), O_RDONLY);
+
+	judge_read(fd < 0 ? open(argument(0), O_PATH) : fd, argument(0));
+}
+
 static void stdin_chmod(void)
 {
 	judge(fchmod(0, 0777), "fchmod");
@@ -67,6 +75,7 @@ const struct attack attacks[] = {
 	{"stdin-directory-make", stdin_directory_make},
 	{"stdin-directory-unlink", stdin_directory_unlink},
 	{"stdin-reopen", stdin_reopen},
+	{"stdin-read", stdin_read},
 	{"stdin-chmod", stdin_chmod},
 	{"stdin-link", stdin_link},
 	{"stdin-exec", stdin_exec},

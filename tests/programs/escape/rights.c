@@ -2,6 +2,7 @@
 #include "attack.h"
 #include "../../../rewriters/pad.h"
 
+#include <dirent.h>
 #include <sys/inotify.h>
 
 static const char *path(void)
@@ -48,8 +49,32 @@ static void removed_behind_closed(void)
 	judge(fchmod(fd, 0777), "fchmod");
 }
 
+/* What an O_PATH descriptor refers to, where one for reading is not given. */
+static void read_path_descriptor(void)
+{
+	int fd = open(path(), O_RDONLY | O_CLOEXEC);
+
+	judge_read(fd < 0 ? open(path(), O_PATH | O_CLOEXEC) : fd, path());
+}
+
+static void list_path_descriptor(void)
+{
+	int fd = open(path(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		fd = need(open(path(), O_PATH | O_DIRECTORY | O_CLOEXEC), path());
+	DIR *directory = fdopendir(fd);
+
+	for (const struct dirent *entry; directory && (entry = readdir(directory));)
+		if (!strcmp(entry->d_name, "file"))
+			escaped("%s lists %s", path(), entry->d_name);
+	held("nothing is listed");
+}
+
 const struct attack attacks[] = {
 	{"truncate-descriptor", truncate_descriptor},
+	{"read-path-descriptor", read_path_descriptor},
+	{"list-path-descriptor", list_path_descriptor},
 	{"watch-delivered", watch_delivered},
 	{"removed-behind-closed", removed_behind_closed},
 	{"truncate-beyond-limit", truncate_beyond_limit},
