@@ -48,7 +48,7 @@ struct cw_event {
 	                    virtual path, second virtual path, host path, extra (exec: argv, each with a NUL behind it;
 	                    network: the address as text; STACK: struct cw_stack_head and what follows it), the two paths as
 	                    they were asked for where that is not what they lead to, the last symbolic link on the way, and of
-	                    REFUSAL and ABSENT the six argument registers, 8 bytes each */
+	                    REFUSAL and ABSENT, and of ACCESS in a trace, the six argument registers, 8 bytes each */
 	/* Behind the strings and their padding, of a REFUSAL whose stack is known: the id of a STACK record, uint64_t. */
 };
 

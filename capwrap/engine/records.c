@@ -178,7 +178,7 @@ void cw_record_call(struct cw_engine *e, struct cw_task *t, int64_t result)
 	for (int i = 0; i < 7; i++)
 		len[i] = s[i] ? strlen(s[i]) : 0;
 	s[7] = (const char *)c->call.arg;
-	len[7] = refused ? sizeof(c->call.arg) : 0;
+	len[7] = refused || cw_tracing(e) ? sizeof(c->call.arg) : 0;
 	uint64_t stack = v.type == CW_EVENT_REFUSAL ? cw_stack_record(e) : 0;
 	size_t size = size_of(len), whole = size + (stack ? sizeof(stack) : 0);
 

@@ -84,7 +84,7 @@ class Event(NamedTuple):
     via: str = ""
     """the last symbolic link on the way"""
     registers: bytes = b""
-    """of REFUSAL and ABSENT: the arguments as they were in the six registers, 8 bytes each"""
+    """of REFUSAL and ABSENT, and in a trace of ACCESS: the arguments as they were in the six registers, 8 bytes each"""
     stack: int = 0
     """of a REFUSAL: the id of the STACK record before it that has its stack (`result` there); 0: none"""
 
@@ -153,7 +153,7 @@ def arguments(extra: bytes) -> tuple[str, ...]:
 
 
 def registers(raw: bytes) -> tuple[int, ...]:
-    """The argument registers of a refused call as numbers without a sign; () where there are none."""
+    """The argument registers of a call as numbers without a sign; () where there are none."""
     return struct.unpack("<6Q", raw) if len(raw) == 48 else ()
 
 

@@ -1,12 +1,13 @@
-"""Calls as they come, one line each, for who watches a trace."""
+"""Calls as they come, one line each as strace would print it, for who watches a trace."""
 
 from __future__ import annotations
 
 import os
 from typing import TYPE_CHECKING
 
+from capwrap.observe.callformat import format_call
 from capwrap.observe.events_file import errno_name
-from capwrap.observe.records import EventType, ProcessEvent, arguments
+from capwrap.observe.records import EventType, ProcessEvent, arguments, registers
 from capwrap.observe.refusals import quote
 from capwrap.observe.summary import printable
 
@@ -34,7 +35,10 @@ def _line(reader: Reader, event: Event, refusal: Refusal | None) -> str | None:
     if event.type == EventType.PROCESS:
         return _process(event)
     if refusal is not None:
-        call = f"{refusal.syscall}({_names(refusal.path, refusal.path2) or printable(refusal.address or '')})"
+        paths = (refusal.asked or refusal.path, refusal.asked2 or refusal.path2)
+        call = format_call(refusal.syscall, refusal.registers, paths)
+        if refusal.address:
+            call += f" [{printable(refusal.address)}]"
         if refusal.absent:
             return f"{event.tid} {call}: nothing is there, {refusal.errno} in a run"
         needs = f", needs {', '.join(refusal.needs)}" if refusal.needs else ""
@@ -42,12 +46,20 @@ def _line(reader: Reader, event: Event, refusal: Refusal | None) -> str | None:
         return f"{event.tid} {call}: REFUSED in a run: {refusal.errno}, {refusal.kind}{needs}{allow}"
     if event.type != EventType.ACCESS or not (event.path or event.rights):
         return None  # of a descriptor that it holds, a program learns no more than it has
-    result = str(event.result) if event.result >= 0 else f"-1 {errno_name(event.result)}"
-    return f"{event.tid} {reader.syscall_name(event.nr)}({_names(event.path, event.path2 or None)}) = {result}"
+    call = format_call(
+        reader.syscall_name(event.nr),
+        registers(event.registers),
+        (event.asked or event.path, event.asked2 or event.path2),
+    )
+    return f"{event.tid} {call} = {_result(event)}"
 
 
-def _names(path: str, path2: str | None) -> str:
-    return ", ".join(f'"{printable(name)}"' for name in (path, path2) if name)
+def _result(event: Event) -> str:
+    """As strace -y has it: with the file behind a link that was opened, the error with its meaning."""
+    if event.result < 0:
+        return f"-1 {errno_name(event.result)} ({os.strerror(-event.result)})"
+    leads = f"<{printable(event.path)}>" if event.asked and event.result else ""
+    return f"{event.result}{leads}"
 
 
 def _process(event: Event) -> str | None:

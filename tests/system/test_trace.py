@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -259,11 +260,75 @@ def test_verbosely_each_call_is_told_before_the_next_one(traced: Bench) -> None:
     ended = traced.confined("cat a.txt /etc/shadow >/dev/null; cat ./none 2>/dev/null || :", options=["-v"])
     lines = [line.split(" ", 2)[2] for line in ended.stderr.decode().splitlines() if line.startswith("capwrap: ")]
     told = [
-        f'openat("{traced.work}/a.txt") = 3',
-        'openat("/etc/shadow"): REFUSED in a run: ENOENT, not-granted, needs read; --ro /etc/shadow allows it',
-        f'openat("{traced.work}/none") = -1 ENOENT',
+        f'openat(AT_FDCWD, "{traced.work}/a.txt", O_RDONLY) = 3',
+        'openat(AT_FDCWD, "/etc/shadow", O_RDONLY): REFUSED in a run: ENOENT, not-granted, needs read; '
+        "--ro /etc/shadow allows it",
+        f'openat(AT_FDCWD, "{traced.work}/./none", O_RDONLY) = -1 ENOENT (No such file or directory)',
     ]
     assert [line for line in lines if line in told] == told, ended.describe()
+
+
+EVERY_KIND_OF_CALL = """
+import os
+W = os.getcwd()
+AT = os.open(W, os.O_RDONLY | os.O_DIRECTORY)
+os.close(os.open(W + "/n", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o640))
+os.close(os.open(W + "/a.txt", os.O_RDWR | os.O_NOFOLLOW))
+os.mkdir(W + "/d", 0o751)
+os.chmod(W + "/n", 0o4711)
+os.rename(W + "/n", W + "/m")
+os.link(W + "/m", W + "/l", follow_symlinks=False)
+os.access(W + "/m", os.R_OK | os.X_OK)
+os.access(W + "/none", os.F_OK, effective_ids=True)
+os.truncate(W + "/m", 77)
+os.chown(W + "/m", os.getuid(), -1)
+os.utime(W + "/m", (1, 2), follow_symlinks=False)
+os.stat(W + "/m")
+os.lstat(W + "/l")
+os.setxattr(W + "/m", "user.x", b"y")
+os.unlink(W + "/l")
+os.rmdir(W + "/d")
+os.mkfifo(W + "/p", 0o604)
+os.chdir(W)
+try:
+    os.rename(W + "/none", W + "/x y\\"z")
+except OSError as error:
+    print(error.errno)
+"""
+
+
+def test_verbosely_calls_are_told_as_strace_tells_them(traced: Bench) -> None:
+    """But for what lies in memory: structures are addresses, names are joined to their directories."""
+    require("strace")
+
+    def told(lines: list[str]) -> list[str]:
+        shown = []
+        for line in lines:
+            if f'"{traced.work}/' not in line or line.startswith("execve("):
+                continue
+            plain = re.sub(r" /\* .*? \*/", "", line)
+            masked = re.sub(r'\[?\{.*?\}(?:, \{.*?\}\])?|0x[0-9a-f]{5,}|(?<=, )"[^/"]+"', "*", plain)
+            shown.append(re.sub(r"O_\w+(?:\|O_\w+)+", lambda found: "|".join(sorted(found[0].split("|"))), masked))
+        return shown
+
+    command = ["/usr/bin/python3", "-I", "-S", "t.py"]
+    files = WRITE_AND_READ | {"t.py": EVERY_KIND_OF_CALL}
+    traced.fresh(files)
+    native = traced.runner.native(
+        ["strace", "-qq", "-o", "strace.out", "-e", "trace=%file", *command],
+        cwd=traced.work,
+        env=traced.env,
+    )
+    assert native.status == 0, native.describe()
+    expected = told((traced.work / "strace.out").read_text().splitlines())
+    traced.fresh(files)
+    ended = traced.confined(command, options=["-v"])
+    assert (ended.status, ended.stdout) == (0, native.stdout), ended.describe()
+    lines = [
+        line.split(" ", 2)[2] for line in ended.stderr.decode().splitlines() if re.match(r"capwrap: \d+ \w+\(", line)
+    ]
+    assert len(expected) >= 17
+    assert told(lines) == expected
 
 
 def test_what_command_leaves_behind_is_ended(traced: Bench) -> None:

@@ -280,6 +280,11 @@ def test_json_has_everything_as_one_object(tmp_path: Path, record: Written, capf
         ("kill", ((1 << 64) - 1, 9, 0, 0, 0, 0), "kill(-1, SIGKILL)"),
         ("access", (5, 4, 0, 0, 0, 0), 'access("/a", R_OK)'),
         ("ioctl", (3, 0x5412, 0, 0, 0, 0), "ioctl(3, 0x5412, 0)"),
+        ("mknod", (5, 0o20600, 259, 0, 0, 0), 'mknod("/a", S_IFCHR|0600, makedev(0x1, 0x3))'),
+        ("mknod", (5, 0o140600, 259, 0, 0, 0), 'mknod("/a", S_IFSOCK|0600)'),
+        ("unlinkat", (0xFFFFFF9C, 5, 0x280, 0, 0, 0), 'unlinkat(AT_FDCWD, "/a", AT_REMOVEDIR|0x80)'),
+        ("open_tree", (0xFFFFFF9C, 5, 1, 0, 0, 0), 'open_tree(AT_FDCWD, "/a", 1)'),
+        ("umount2", (5, 8, 0, 0, 0, 0), 'umount2("/a", 8)'),
         ("openat", (), 'openat("/a", "/b")'),
     ],
 )
