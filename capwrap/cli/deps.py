@@ -96,7 +96,7 @@ def _write(
         if not targets:
             raise Failure(f"{printable(action.record)}: it wrote nothing; name what depends on it with -o TARGET")
         pieces = (depfile.make if layout == "make" else depfile.ninja)(action, targets, shown, skip)
-        emit("".join(pieces))
+        emit("".join(pieces), errors="surrogateescape")
     if layout == "json":
         emit(depfile.document(made, None if found is None else [depfile.race_json(race) for race in found]))
 

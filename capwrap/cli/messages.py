@@ -32,10 +32,13 @@ def say(message: str) -> None:
         return
 
 
-def emit(text: str) -> None:
-    """A result on stdout. Raises Failure where it cannot be written."""
+def emit(text: str, errors: str = "backslashreplace") -> None:
+    """A result on stdout. Raises Failure where it cannot be written.
+
+    `errors`: what becomes of bytes of names that are not UTF-8: "surrogateescape" writes them as they are.
+    """
     try:
-        _write(1, text.encode("utf-8", "backslashreplace"))
+        _write(1, text.encode("utf-8", errors))
     except OSError as error:
         what = "it is closed" if error.errno == errno.EBADF else error.strerror
         raise Failure(f"standard output: {what}; the result could not be written") from None

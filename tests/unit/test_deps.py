@@ -92,6 +92,19 @@ def test_a_name_that_no_depfile_can_hold_is_left_out_with_a_word(
     assert "/s/x\\x0ay: z: a depfile cannot hold this name" in captured.err
 
 
+def test_a_name_that_is_not_utf_8_is_written_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    record = Written()
+    record.access("/s/\udcff.h", "read")
+    record.access("/s/o", "write", "create")
+    monkeypatch.chdir(tmp_path)
+    record.save(Path("e"))
+    for layout in ("make", "ninja"):
+        assert main(["deps", "e", "--format", layout]) == 0
+        assert capfdbinary.readouterr().out.startswith(b"/s/o: \\\n /s/\xff.h\n")
+
+
 def test_an_action_that_wrote_nothing_needs_a_target(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
