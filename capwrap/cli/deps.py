@@ -11,6 +11,8 @@ from capwrap.cli.base import Command, complete_files
 from capwrap.cli.messages import Failure, emit, printable, say
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from capwrap.observe.declared import Comparison, Race, Rules
     from capwrap.observe.deps import Action
 
@@ -29,6 +31,12 @@ UNDECLARED = 1
 )
 @click.option("-o", "target", metavar="TARGET", help="What depends on it, in the place of the files that were written.")
 @click.option(
+    "--absent",
+    metavar="FILE",
+    shell_complete=complete_files,
+    help="Write the names that were looked for in vain to this file, one a line.",
+)
+@click.option(
     "--declared",
     metavar="FILE",
     shell_complete=complete_files,
@@ -36,7 +44,14 @@ UNDECLARED = 1
 )
 @click.option("--all", "everything", is_flag=True, help="With --declared, files outside of the current directory too.")
 @click.argument("events", metavar="[EVENTS]...", nargs=-1, shell_complete=complete_files)
-def command(events: tuple[str, ...], layout: str, target: str | None, declared: str | None, everything: bool) -> int:
+def command(
+    events: tuple[str, ...],
+    layout: str,
+    target: str | None,
+    absent: str | None,
+    declared: str | None,
+    everything: bool,
+) -> int:
     """Write what the commands of the records EVENTS read, wrote and looked for in vain; standard input without them.
 
     Each record is one action of a build. With --declared, races between actions that no rule orders are told too.
@@ -59,6 +74,8 @@ def command(events: tuple[str, ...], layout: str, target: str | None, declared: 
             progress.next_record()
     for problem in problems:
         say(f"{printable(problem)}; what it depends on besides is not known")
+    if absent is not None:
+        _write_absent(absent, collector.actions, cwd)
     if declared is None:
         _write(collector.actions, layout, target, cwd, None, None)
         return 0
@@ -81,8 +98,7 @@ def _write(
 ) -> None:
     from capwrap.observe import depfile
 
-    def shown(path: str) -> str:
-        return path[len(cwd) + 1 :] if path.startswith(cwd.rstrip("/") + "/") else path
+    shown = _relative_to(cwd)
 
     def skip(path: str) -> None:
         say(f"{printable(path)}: a depfile cannot hold this name; it is left out (--format json has it)")
@@ -99,6 +115,27 @@ def _write(
         emit("".join(pieces), errors="surrogateescape")
     if layout == "json":
         emit(depfile.document(made, None if found is None else [depfile.race_json(race) for race in found]))
+
+
+def _write_absent(file: str, actions: list[Action], cwd: str) -> None:
+    shown = _relative_to(cwd)
+    names = sorted({path for action in actions for path in action.appearing()})
+    for name in names:
+        if "\n" in name:
+            say(f"{printable(name)}: no line can hold this name; it is left out (--format json has it)")
+    lines = "".join(f"{shown(name)}\n" for name in names if "\n" not in name)
+    try:
+        with open(file, "wb") as stream:
+            stream.write(os.fsencode(lines))
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise Failure(f"--absent {printable(file)}: {reason}; name a file that can be written") from None
+
+
+def _relative_to(cwd: str) -> Callable[[str], str]:
+    """How names are written: those in the current directory relative to it."""
+    prefix = cwd.rstrip("/") + "/"
+    return lambda path: path.removeprefix(prefix)
 
 
 def _tell(actions: list[Action], compared: list[Comparison], found: list[Race], rules: Rules, cwd: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from dataclasses import dataclass, field
 from enum import IntFlag
 from typing import TYPE_CHECKING
@@ -18,6 +19,8 @@ NAMES_MAX = 1_000_000
 
 #: Not the build's: what the kernel makes up.
 _KERNELS = ("/proc/", "/sys/", "/dev/")
+_TICK = 0.1
+"""seconds by which the time stamps of files may lag behind the clock, and more"""
 _ABSENT = (-errno.ENOENT, -errno.ENOTDIR)
 _WRITES = frozenset(("write", "create", "ftruncate", "futimes", "symlinkat", "mkfifoat"))
 _OPENS = frozenset(("open", "openat", "openat2", "creat"))
@@ -58,6 +61,8 @@ class Action:
 
     record: str
     argv: list[str]
+    begun: float = 0.0
+    """seconds since 1970; 0: the record does not know"""
     names: dict[str, Name] = field(default_factory=dict)
 
     def inputs(self) -> list[str]:
@@ -80,6 +85,13 @@ class Action:
             if name.use & Use.ABSENT and not name.use & (Use.READ | Use.WRITTEN | Use.EXECUTED)
         )
 
+    def appearing(self) -> list[str]:
+        """Those of `absent` that were not on the host either when the action began, to be looked at again later.
+
+        Others are there and were refused, or lie behind a private directory: that they are there tells nothing.
+        """
+        return [path for path in self.absent() if not _there_since(path, self.begun)]
+
 
 def is_output(name: Name) -> bool:
     """Whether an action leaves it behind as written."""
@@ -95,10 +107,10 @@ class Collector:
 
     def read(self, events: Events) -> Action:
         """The action of one record."""
-        action = Action(events.name, list(events.run.get("argv") or []))
-        self.actions.append(action)
         begun = events.run.get("time")
         start = float(begun) if isinstance(begun, (int, float)) and 0 <= begun < 1e11 else 0.0
+        action = Action(events.name, list(events.run.get("argv") or []), start)
+        self.actions.append(action)
         for record in events:
             kind = record["type"]
             if kind == "access":
@@ -186,6 +198,17 @@ class Collector:
             return
         name.use |= Use.REMOVED
         name.written_at = name.written_at or at
+
+
+def _there_since(path: str, begun: float) -> bool:
+    """Whether a name is on the host, and has been since before a time. Its inode change time tells: no program can set
+    it, and a rename does; a directory's changes with what is in it, and tells nothing.
+    """
+    try:
+        found = os.lstat(path)
+    except (OSError, ValueError):
+        return False
+    return not begun or stat.S_ISDIR(found.st_mode) or found.st_ctime < begun - _TICK
 
 
 def _asked(record: Record) -> str:

@@ -105,6 +105,32 @@ def test_a_name_that_is_not_utf_8_is_written_as_it_is(
         assert capfdbinary.readouterr().out.startswith(b"/s/o: \\\n /s/\xff.h\n")
 
 
+@pytest.mark.parametrize(("begun_after", "listed"), [(10.0, ["gone"]), (None, ["gone"]), (-10.0, ["appeared", "gone"])])
+def test_the_absent_names_are_those_that_the_host_did_not_have(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    begun_after: float | None,
+    listed: list[str],
+) -> None:
+    """What was there all the time and hidden from the action is none: that it is there tells nothing."""
+    (tmp_path / "directory").mkdir()
+    (tmp_path / "appeared").touch()
+    record = Written()
+    for name in ("gone", "two\nlines", "directory", "appeared"):
+        record.access(str(tmp_path), "read", result=-2, asked=str(tmp_path / name))
+    record.access("/s/o", "write", "create")
+    if begun_after is not None:
+        record.lines[0]["time"] = (tmp_path / "appeared").stat().st_ctime + begun_after
+    monkeypatch.chdir(tmp_path)
+    record.save(Path("e"))
+    assert main(["deps", "e", "--format", "ninja", "--absent", "list"]) == 0
+    assert Path("list").read_text().split() == listed
+    assert "two\\x0alines: no line can hold this name" in capfd.readouterr().err
+    assert main(["deps", "e", "--absent", "."]) == 125
+    assert "--absent .: Is a directory; name a file" in capfd.readouterr().err
+
+
 def test_an_action_that_wrote_nothing_needs_a_target(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
