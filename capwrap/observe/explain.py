@@ -20,6 +20,11 @@ GROUPS_MAX = 10_000
 TEXT_MAX = 32 << 20
 """characters of their lines that are kept"""
 FRAMES_MAX = 64
+_KEPT = (
+    *("type", "id", "pid", "syscall", "kind", "errno", "needs", "has", "args", "path", "path2", "asked", "asked2"),
+    *("via", "host", "address", "nearest", "denied", "allow", "hint"),
+)
+"""what is told of a line; it may hold anything besides, which is not kept"""
 
 _NEVER_BY_DOTS = "with `..` it leads out of the grant that it begins in"
 
@@ -108,15 +113,24 @@ class Groups:
         )
         group = self.groups.get(key)
         if group is None:
-            size = sum(len(value) for value in record.values() if isinstance(value, str))
+            kept = {name: record[name] for name in _KEPT if name in record}
+            kept["argv"] = list(cut(record.get("argv") or []))
+            kept["stack"] = _frames(record.get("stack"))
+            size = _size(kept)
             if len(self.groups) >= GROUPS_MAX or size > self._room:
                 self.untold += times
                 return
             self._room -= size
-            record["argv"] = list(cut(record.get("argv") or []))
-            record["stack"] = _frames(record.get("stack"))
-            group = self.groups[key] = Group(record, tree.chain(record["pid"]))
+            group = self.groups[key] = Group(kept, tree.chain(record["pid"]))
         group.count += times
+
+
+def _size(record: Record) -> int:
+    """The characters of a line that is kept, each text counted as 16 more."""
+    texts = [value for value in record.values() if isinstance(value, str)]
+    texts += [each for value in record.values() if isinstance(value, list) for each in value]
+    texts += [text for frame in record["stack"] for text in (frame.module, frame.symbol, frame.file) if text]
+    return sum(len(text) + 16 for text in texts)
 
 
 def find(events: Events, number: int) -> Group:

@@ -12,7 +12,9 @@ from recorded import PID, Written
 
 from capwrap.cli import main
 from capwrap.observe.callformat import format_call
+from capwrap.observe.explain import Groups
 from capwrap.observe.places import Places, temporary_glob
+from capwrap.observe.reading import open_events
 from capwrap.observe.refusals import quote
 from capwrap.observe.remedy import Option, read_options, toml_lines, what_else
 from capwrap.policy._syscalls import ROWS
@@ -163,6 +165,28 @@ def test_a_million_characters_and_depths_do_no_harm(
     record.refusal("/" + "x" * 100_000, "read", stack=deep, args=["0x" + "f" * 300] * 6, times=1 << 62)
     record.refusal("/y", "read", stack=[{"line": -5, "offset": 1.5, "symbol": 7, "file": ["x"]}, 3, None])
     assert "refused: /y" in explain(record.save(tmp_path / "e"), capfd=capfd)
+
+
+@pytest.mark.parametrize("long", ["stack", "needs", "argv", "hint", "unknown"])
+def test_what_is_kept_of_refusals_is_bounded_whatever_of_a_line_is_long(
+    tmp_path: Path, record: Written, long: str
+) -> None:
+    text = "x" * 4000
+    values: dict[str, Any] = {
+        "stack": [{"symbol": text, "file": text, "line": 1}] * 60,
+        "needs": ["x" * 60] * 5000,
+        "argv": [text] * 100,
+        "hint": text * 100,
+        "unknown": [{text: [text] * 100}],
+    }
+    for number in range(20):
+        record.refusal(f"/x{number}", "read", **{long: values[long]})
+    groups = Groups(_room=50_000)
+    groups.read(open_events(str(record.save(tmp_path / "e"))))
+    kept = sum(len(repr(group.record)) for group in groups.groups.values())
+    assert kept < 60_000
+    assert groups.refusals == 20
+    assert len(groups.groups) + groups.untold == 20
 
 
 @pytest.mark.parametrize(
