@@ -1,15 +1,21 @@
-"""What every command shares: help that knows when it could not be written, and completion of file names."""
+"""What every command shares: help that knows when it could not be written, options, and completion of file names."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from capwrap.cli.messages import emit
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from click.shell_completion import CompletionItem
+
+    from capwrap.cli.options import Option
+
+    Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 HELP_NAMES = ["-h", "--help"]
 
@@ -48,3 +54,39 @@ def complete_files(_ctx: click.Context, _parameter: click.Parameter, incomplete:
     from click.shell_completion import CompletionItem
 
     return [CompletionItem(incomplete, type="file")]
+
+
+def given_options(*options: Option) -> Callable[[Decorated], Decorated]:
+    """Add options to a command's function, which takes them all as keywords."""
+
+    def add(function: Decorated) -> Decorated:
+        for option in reversed(options):
+            function = _clicked(option)(function)
+        return function
+
+    return add
+
+
+def _clicked(option: Option) -> Callable[[Decorated], Decorated]:
+    names = [option.name] if option.short is None else [option.short, option.name]
+    if option.kind == "flag":
+        return click.option(*names, is_flag=True, help=option.help)
+    if option.kind == "count":
+        return click.option(*names, count=True, help=option.help)
+    types: dict[str, Any] = {"choice": click.Choice(option.choices), "whole": click.IntRange(0), "seconds": float}
+    return click.option(
+        *names,
+        type=types.get(option.kind, str),
+        metavar=option.metavar,
+        multiple=option.many,
+        default=option.default,
+        shell_complete=complete_files if option.kind == "path" else None,
+        help=option.help,
+    )
+
+
+def command_argument(function: Decorated) -> Decorated:
+    """Add COMMAND and its arguments, as `argv`."""
+    return click.argument("argv", metavar="COMMAND [ARG]...", nargs=-1, required=True, shell_complete=complete_files)(
+        function
+    )

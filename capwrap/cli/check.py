@@ -33,7 +33,7 @@ def command(policy: str, against: tuple[str, ...]) -> int:
     Rules without effect and device nodes in grants are warned of on stderr. With --against nothing is shown of the
     namespace, but what it would do to a recorded run.
     """
-    from capwrap.cli.run import current_directory
+    from capwrap.cli.launch import current_directory
     from capwrap.policy import Policy
     from capwrap.policy.build import build_namespace
     from capwrap.policy.check import tree, warnings
@@ -49,8 +49,8 @@ def command(policy: str, against: tuple[str, ...]) -> int:
 
 
 def _replay(policy: Policy, names: tuple[str, ...]) -> int:
+    from capwrap.cli.launch import current_directory
     from capwrap.cli.progress import Progress
-    from capwrap.cli.run import current_directory
     from capwrap.observe.reading import open_events, size_of
     from capwrap.observe.replay import Replay
     from capwrap.policy.build import build_namespace

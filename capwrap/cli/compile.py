@@ -7,13 +7,14 @@ from typing import Any
 
 import click
 
-from capwrap.cli.base import Command, complete_files
+from capwrap.cli.base import Command, complete_files, given_options
+from capwrap.cli.launch import current_directory, given_of
 from capwrap.cli.messages import Failure, printable
-from capwrap.cli.policy_options import given_of, policy_options
+from capwrap.cli.options import POLICY
 
 
 @click.command("compile", cls=Command, short_help="Write a policy image for capwrap-exec.")
-@policy_options
+@given_options(*POLICY)
 @click.option(
     "-o", "--output", metavar="FILE.cap", shell_complete=complete_files, required=True, help="Write the image here."
 )
@@ -23,7 +24,6 @@ def command(source: str | None, output: str, **values: Any) -> int:
 
     Paths are settled now: relative ones, and the directory of the workspace profile, with the current directory.
     """
-    from capwrap.cli.run import current_directory
     from capwrap.policy.image import compile_image
 
     if source is not None:

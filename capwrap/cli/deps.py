@@ -56,8 +56,8 @@ def command(
 
     Each record is one action of a build. With --declared, races between actions that no rule orders are told too.
     """
+    from capwrap.cli.launch import current_directory
     from capwrap.cli.progress import Progress
-    from capwrap.cli.run import current_directory
     from capwrap.observe.deps import Collector
     from capwrap.observe.reading import open_events, size_of
 

@@ -200,8 +200,8 @@ def remarks(features: Features) -> list[str]:
 
 def place_remarks() -> tuple[list[str], list[str]]:
     """(where Landlock is coarser than the default policy here, warnings of its grants)."""
+    from capwrap.cli.launch import current_directory
     from capwrap.cli.messages import Failure
-    from capwrap.cli.run import current_directory
     from capwrap.policy import Policy, PolicyError
     from capwrap.policy.build import build_namespace
     from capwrap.policy.check import warnings

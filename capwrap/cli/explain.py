@@ -95,7 +95,7 @@ def _write(layout: str, groups: list[Group], found: Groups, argv: list[str]) -> 
         for piece in explain_text.json_document(explanations, found.refusals, found.untold):
             emit(piece)
     elif layout == "sarif":
-        from capwrap.cli.run import current_directory
+        from capwrap.cli.launch import current_directory
         from capwrap.observe import sarif
         from capwrap.observe.places import Places
 

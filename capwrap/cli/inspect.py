@@ -16,7 +16,7 @@ def command(file: str, as_json: bool) -> int:
 
     The file is read, never run.
     """
-    from capwrap.cli.run import current_directory
+    from capwrap.cli.launch import current_directory
     from capwrap.elf import inspect as elf
 
     inspection = elf.inspect(file, cwd=current_directory())

@@ -1,95 +1,24 @@
-"""capwrap run: COMMAND in capability mode."""
+"""What `run` and `trace` do with their words: COMMAND under a policy, told of and recorded."""
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn
 
-import click
-
-from capwrap.cli.base import Command, complete_files
 from capwrap.cli.messages import FAILED, NOT_FOUND, NOT_RUNNABLE, REFUSED, TIMED_OUT, Failure, printable, say
-from capwrap.cli.policy_options import given_of, policy_options
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from capwrap.engine import Outcome
     from capwrap.observe.append import Appended
     from capwrap.observe.recording import Recording
     from capwrap.policy.given import Given
 
-    Decorated = TypeVar("Decorated", bound=Callable[..., Any])
-
 _LONGEST = (1 << 32) - 1  # ms; struct cw_run has 32 bits
 
 
-def launch_options(
-    *, chdir: str, pass_fd: str, best_effort: str, quiet: str, verbose: str
-) -> Callable[[Decorated], Decorated]:
-    """What `run` and `trace` take besides the policy; the texts are the help of what means something else to each."""
-    options = (
-        click.option("--chdir", metavar="DIR", shell_complete=complete_files, help=chdir),
-        click.option(
-            "--timeout", type=float, metavar="SECONDS", help="End the target after this time, with status 124."
-        ),
-        click.option(
-            "--method",
-            type=click.Choice(("auto", "ptrace")),
-            metavar="auto|ptrace",
-            default="auto",
-            help="How calls are caught.",
-        ),
-        click.option("--pass-fd", type=click.IntRange(0), metavar="N", multiple=True, help=pass_fd),
-        click.option("--linger", is_flag=True, help="Wait for what COMMAND leaves behind instead of killing it."),
-        click.option("--best-effort", is_flag=True, help=best_effort),
-        click.option(
-            "--events", metavar="FILE|fd:N", shell_complete=complete_files, help="Record everything, as NDJSON."
-        ),
-        click.option(
-            "--fail-on-violation", is_flag=True, help="End with 120 where COMMAND succeeded but a call was refused."
-        ),
-        click.option("-q", "--quiet", is_flag=True, help=quiet),
-        click.option("-v", "--verbose", count=True, help=verbose),
-        click.argument("argv", metavar="COMMAND [ARG]...", nargs=-1, required=True, shell_complete=complete_files),
-    )
-
-    def add(function: Decorated) -> Decorated:
-        for option in reversed(options):
-            function = option(function)
-        return function
-
-    return add
-
-
-@click.command(
-    "run",
-    cls=Command,
-    context_settings={"allow_interspersed_args": False},
-    short_help="Run COMMAND in capability mode.",
-    epilog="Exit status: COMMAND's own, or of its signal; 120 refused (--fail-on-violation), 124 timed out, "
-    "125 capwrap failed, 126 not runnable, 127 not found.",
-)
-@policy_options
-@launch_options(
-    chdir="Start in this directory of the namespace.",
-    pass_fd="Leave a descriptor open.",
-    best_effort="Start even where the kernel gives less than the policy needs.",
-    quiet="No summary of refusals at the end.",
-    verbose="Tell of absent names too.",
-)
-def command(**values: Any) -> int:
-    """Run COMMAND in capability mode. What was not granted does not exist.
-
-    Without --policy, --profile or --pure the policy is workspace: the system's programs and libraries, and the current
-    directory read-write-execute.
-    """
-    given = given_of(values)
-    return run(given, **values)
-
-
-def run(
-    given: Given,
+def launch(
     *,
     argv: Sequence[str],
     chdir: str | None,
@@ -104,8 +33,9 @@ def run(
     verbose: int,
     append: bool = False,
     traced: bool = False,
+    **options: Any,
 ) -> int:
-    """Run COMMAND under the given policy; the exit status. Where a signal ended COMMAND, it does not return.
+    """Run COMMAND under the policy of `options`; the exit status. Where a signal ended COMMAND, it does not return.
 
     `append`: the run is added to the record of `events`. `traced`: the policy holds nothing back, and `verbose` tells
     of every call as it comes.
@@ -113,6 +43,7 @@ def run(
     from capwrap import engine as engines
     from capwrap.observe.recording import Recording
 
+    given = given_of(options)
     timeout_ms = milliseconds(timeout)
     if chdir == "":
         raise Failure("--chdir: an empty path; name a directory")
@@ -126,7 +57,7 @@ def run(
 
         watch = Watcher(say).tell
     recording = Recording(engine, image, argv, events=destination, remember=True, traced=traced, watch=watch)
-    launch = engines.Launch(
+    asked = engines.Launch(
         image=image,
         argv=[os.fsencode(argument) for argument in argv],
         environ=os.environb,
@@ -143,7 +74,7 @@ def run(
     )
     if traced and not quiet:
         say("tracing: the command runs unconfined, this is no sandbox")
-    outcome = engine.run(launch, recording.sink, jailed=recording.jailed)
+    outcome = engine.run(asked, recording.sink, jailed=recording.jailed)
     status, signal = ending(outcome)
     recording.finish(outcome, status=status, signal=signal)
     if appended is not None:
@@ -163,6 +94,13 @@ def run(
     if signal is not None:
         die_of(signal)
     return status if status is not None else 0
+
+
+def given_of(values: dict[str, Any]) -> Given:
+    """Take the options of the policy out of a command's keywords. Raises PolicyError for a file that cannot be read."""
+    from capwrap.policy.given import NAMES, Given
+
+    return Given({name: values.pop(name) for name in NAMES})
 
 
 def record_to(events: str | None, *, append: bool) -> tuple[int | None, Appended | None]:

@@ -27,8 +27,8 @@ def command(events: tuple[str, ...], merge: str | None, writes: bool, pure: bool
 
     Without EVENTS the record is read from standard input. Run it in the directory of the runs.
     """
+    from capwrap.cli.launch import current_directory
     from capwrap.cli.progress import Progress
-    from capwrap.cli.run import current_directory
     from capwrap.observe.places import Places
     from capwrap.observe.reading import open_events, size_of
     from capwrap.observe.suggest import Needs

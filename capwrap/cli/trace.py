@@ -6,9 +6,9 @@ from typing import Any
 
 import click
 
-from capwrap.cli.base import Command
-from capwrap.cli.policy_options import given_of, policy_options
-from capwrap.cli.run import launch_options, run
+from capwrap.cli.base import Command, command_argument, given_options
+from capwrap.cli.launch import launch
+from capwrap.cli.options import POLICY, Option, launch_options
 
 
 @click.command(
@@ -19,19 +19,21 @@ from capwrap.cli.run import launch_options, run
     epilog="Exit status: COMMAND's own, or of its signal; 120 a call would have been refused (--fail-on-violation), "
     "124 timed out, 125 capwrap failed, 126 not runnable, 127 not found.",
 )
-@policy_options
-@launch_options(
-    chdir="Start in this directory.",
-    pass_fd="As for run; all are left open here.",
-    best_effort="As for run; a trace needs nothing of the kernel to confine with.",
-    quiet="No warning at first, and no summary at the end.",
-    verbose="Tell of every call as it comes.",
+@given_options(
+    *POLICY,
+    *launch_options(
+        chdir="Start in this directory.",
+        pass_fd="As for run; all are left open here.",
+        best_effort="As for run; a trace needs nothing of the kernel to confine with.",
+        quiet="No warning at first, and no summary at the end.",
+        verbose="Tell of every call as it comes.",
+    ),
+    Option("--append", "Add to the record of --events instead of overwriting it.", kind="flag"),
 )
-@click.option("--append", is_flag=True, help="Add to the record of --events instead of overwriting it.")
+@command_argument
 def command(**values: Any) -> int:
     """Run COMMAND unconfined, and record what it reached and every call that the policy would have refused.
 
     The options of run make the policy, workspace by default. Nothing is held back: this is no sandbox.
     """
-    given = given_of(values)
-    return run(given, traced=True, **values)
+    return launch(traced=True, **values)

@@ -14,7 +14,7 @@ import click
 import pytest
 from support.run import path_of
 
-from capwrap.cli import COMMANDS, group
+from capwrap.cli.commands import COMMANDS, group
 from capwrap.observe import events_file
 from capwrap.observe.records import KINDS
 from capwrap.policy._rights import NAMES
