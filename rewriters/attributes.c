@@ -32,7 +32,7 @@ static bool by_path(struct cw_ctx *c, int dirfd, uint64_t path, bool nofollow, b
 
 static bool by_fd(struct cw_ctx *c, uint64_t fd, uint64_t needs)
 {
-	int flags = c->ops->fd_flags(c, (int)(uint32_t)fd);
+	int flags = c->ops->fd_flags(c, (int)(uint32_t)fd, -1);
 
 	if (flags < 0 || ((uint32_t)flags & K_O_PATH)) {
 		cw_fail(c, EBADF);
@@ -162,13 +162,20 @@ void cw_rw_truncate(struct cw_ctx *c)
 	if ((int64_t)c->call.arg[1] < 0)
 		return cw_fail(c, EINVAL);
 	bool descriptor = c->call.nr == 77; /* ftruncate, where a grant permits write and not ftruncate */
-	int flags = descriptor ? c->ops->fd_flags(c, (int)(uint32_t)c->call.arg[0]) : (int)K_O_ACCMODE;
+	int fd = (int)(uint32_t)c->call.arg[0];
+	int flags = descriptor ? c->ops->fd_flags(c, fd, -1) : (int)K_O_ACCMODE;
 
 	if (flags >= 0 && !((uint32_t)flags & (K_O_ACCMODE | K_O_PATH)))
 		return cw_fail(c, EINVAL); /* it is open for reading alone */
 	if (descriptor ? !by_fd(c, c->call.arg[0], CW_RIGHT_FTRUNCATE)
 	               : !by_path(c, K_AT_FDCWD, c->call.arg[0], false, false, CW_RIGHT_FTRUNCATE))
 		return;
+	/* as what it is open for, and not as what another thread has put there since */
+	if (descriptor) {
+		flags = c->ops->fd_flags(c, fd, c->place[0].fd);
+		if (flags < 0 || !((uint32_t)flags & K_O_ACCMODE))
+			return cw_fail(c, flags < 0 ? -flags : EINVAL);
+	}
 	if (!descriptor && (c->place[0].mode & K_S_IFMT) == K_S_IFDIR)
 		return cw_fail(c, EISDIR);
 	if ((c->place[0].mode & K_S_IFMT) != K_S_IFREG)

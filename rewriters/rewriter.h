@@ -178,7 +178,8 @@ struct cw_ops {
 	int (*hold_fd)(struct cw_ctx *c, int fd);
 	/* where a held file lies in the namespace; -ENOENT outside; CW_HOLD_* for what has no path */
 	int (*held_path)(struct cw_ctx *c, int held, char *dst, size_t size);
-	int (*fd_flags)(struct cw_ctx *c, int fd);        /* F_GETFL of the target's fd */
+	/* F_GETFL of the target's fd; -EBADF too where it is not open on the file `held` (or -1: on any) */
+	int (*fd_flags)(struct cw_ctx *c, int fd, int held);
 	int (*node_dir)(struct cw_ctx *c, uint32_t node); /* host O_PATH of a DIR or PRIVATE node (not to be closed) */
 	int (*name_dir)(struct cw_ctx *c, uint32_t node); /* opened directory that holds a NAME's or LINK's name */
 	int (*cap_fd)(struct cw_ctx *c, uint32_t node);   /* number of the capability in the target, or -ENOENT */

@@ -218,32 +218,56 @@ static int op_held_path(struct cw_ctx *c, int held, char *dst, size_t size)
 	return len;
 }
 
-static int op_fd_flags(struct cw_ctx *c, int fd)
+/* The head of proc_pid_fdinfo(5), all of it of one moment: how it was opened, on which mount and which inode (Linux 5.14). */
+struct fdinfo {
+	unsigned flags;
+	unsigned long long mount, ino;
+};
+
+static bool read_fdinfo(const char *path, struct fdinfo *info)
 {
-	struct cw_engine *e = container(c);
-	char path[48], text[256];
-	int flags;
+	char text[256];
+	int f = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = f < 0 ? -1 : read(f, text, sizeof(text) - 1);
+
+	if (f >= 0)
+		close(f);
+	if (n <= 0)
+		return false;
+	text[n] = 0;
+	return sscanf(text, "pos: %*d flags: %o mnt_id: %llu ino: %llu", &info->flags, &info->mount, &info->ino) == 3;
+}
+
+int cw_fd_flags(struct cw_engine *e, int tid, int fd, int held)
+{
+	char path[48];
+	struct fdinfo its, ours;
 
 	if (fd < 0 || (fd >= e->cap_base && fd < e->cap_base + e->cap_end))
 		return -EBADF;
-	snprintf(path, sizeof(path), "/proc/%d/fdinfo/%d", c->call.tid, fd);
-	bool was = cw_reach(e, true);
-	int f = open(path, O_RDONLY | O_CLOEXEC);
-
-	cw_reach(e, was);
-	if (f < 0)
+	snprintf(path, sizeof(path), "/proc/%d/fdinfo/%d", tid, fd);
+	if (!read_fdinfo(path, &its))
 		return -EBADF;
-	ssize_t n = read(f, text, sizeof(text) - 1);
+	if (held >= 0) {
+		bool was = cw_reach(e, true);
 
-	close(f);
-	if (n <= 0)
-		return -EBADF;
-	text[n] = 0;
-	const char *at = strstr(text, "flags:");
+		snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", held);
+		bool same = read_fdinfo(path, &ours) && its.mount == ours.mount && its.ino == ours.ino;
 
-	if (!at || sscanf(at, "flags: %o", (unsigned *)&flags) != 1)
-		return -EBADF;
-	return flags & 0x7fffffff;
+		cw_reach(e, was);
+		if (!same)
+			return -EBADF;
+	}
+	return (int)(its.flags & 0x7fffffff);
+}
+
+static int op_fd_flags(struct cw_ctx *c, int fd, int held)
+{
+	bool was = cw_reach(container(c), true);
+	int flags = cw_fd_flags(container(c), c->call.tid, fd, held);
+
+	cw_reach(container(c), was);
+	return flags;
 }
 
 static int op_node_dir(struct cw_ctx *c, uint32_t node)

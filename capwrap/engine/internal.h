@@ -327,6 +327,7 @@ void cw_terminals_end(struct cw_engine *e);
 
 /* host.c: the operations of struct cw_ops */
 extern const struct cw_ops cw_host_ops;
+int cw_fd_flags(struct cw_engine *e, int tid, int fd, int held); /* fd_flags of struct cw_ops, of any thread */
 
 /* perform.c */
 int64_t cw_perform_plan(struct cw_engine *e, struct cw_task *t, struct cw_delivery *d, uint64_t then[7]);

@@ -373,17 +373,10 @@ static int in_process(struct cw_ctx *c, struct cw_place *p, const char *s, char 
 		if (*s || p->slash)
 			return -ENOTDIR;
 		/* the rights of the original: those of the grant that it lies in, or what the fd can do where it lies in none */
-		char info[64], line[128];
-		unsigned flags = O_PATH;
+		int flags = cw_fd_flags(e, p->proc_tid, n, p->fd);
 
-		snprintf(info, sizeof(info), "/proc/%d/fdinfo/%d", p->proc_tid, n);
-		FILE *f = fopen(info, "re");
-
-		while (f && fgets(line, sizeof(line), f))
-			if (sscanf(line, "flags: %o", &flags) == 1)
-				break;
-		if (f)
-			fclose(f);
+		if (flags < 0)
+			return -ENOENT; /* closed, or another thread has put something else there */
 		uint64_t own = flags & O_PATH ? CW_RIGHTS_ALL
 		               : (flags & O_ACCMODE) == O_RDONLY
 		                       ? CW_RIGHTS_ALL & ~(uint64_t)(CW_RIGHT_WRITE | CW_RIGHT_FTRUNCATE)

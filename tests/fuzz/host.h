@@ -126,9 +126,10 @@ static int op_held_path(struct cw_ctx *c, int held, char *dst, size_t size)
 	return inode >= INODES ? -ENODATA : say_path(inode, dst, size);
 }
 
-static int op_fd_flags(struct cw_ctx *c, int fd)
+static int op_fd_flags(struct cw_ctx *c, int fd, int held)
 {
 	(void)c;
+	(void)held;
 	return fd < 0 || behind(fd) == CLOSED ? -EBADF : (int)target.flags;
 }
 

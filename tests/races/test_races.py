@@ -179,3 +179,8 @@ def test_a_directory_descriptor_that_is_replaced_leads_nowhere_outside(arena: Ar
 @pytest.mark.parametrize("attack", ["replaced-fchmod", "replaced-futimens", "replaced-reopen"])
 def test_a_file_descriptor_that_is_replaced_changes_no_read_only_file(arena: Arena, attack: str) -> None:
     raced(arena, "races/swaps", attack, setup=two_sides)
+
+
+@pytest.mark.stopped_by("supervisor")
+def test_an_inherited_file_is_not_reopened_as_what_replaces_its_descriptor_is_open(arena: Arena) -> None:
+    raced(arena, "races/swaps", "replaced-inherited", setup=two_sides, stdin="secret/file")

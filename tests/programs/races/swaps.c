@@ -302,13 +302,41 @@ static void replaced_reopen(void)
 	none();
 }
 
+/* Descriptor 0 is a file outside the grants, opened for reading; one's own memory is open for writing. */
+static void replaced_inherited(void)
+{
+	char path[32];
+	struct stat a, b;
+
+	ends[0] = need(memfd_create("own", MFD_CLOEXEC), "memfd_create");
+	ends[1] = 0;
+	begin(replace);
+	for (snprintf(path, sizeof(path), "/proc/self/fd/%d", CHANGING); done < rounds; done++) {
+		int fd = open(path, O_RDWR | O_CLOEXEC);
+
+		if (fd >= 0 && !fstat(fd, &a) && !fstat(0, &b) && a.st_dev == b.st_dev && a.st_ino == b.st_ino)
+			escaped("after %ld rounds: writable", done);
+		close(fd);
+	}
+	none();
+}
+
 const struct attack attacks[] = {
-	{"swapped-open", swapped_open},         {"swapped-stat", swapped_stat},
-	{"swapped-create", swapped_create},     {"swapped-chmod", swapped_chmod},
-	{"swapped-unlink", swapped_unlink},     {"moved-cwd", moved_cwd},
-	{"moved-directory", moved_directory},   {"moved-path", moved_path},
-	{"replaced-openat", replaced_openat},   {"replaced-fchdir", replaced_fchdir},
-	{"replaced-fstatat", replaced_fstatat}, {"replaced-mkdirat", replaced_mkdirat},
-	{"replaced-fchmod", replaced_fchmod},   {"replaced-futimens", replaced_futimens},
-	{"replaced-reopen", replaced_reopen},   {0},
+	{"swapped-open", swapped_open},
+	{"swapped-stat", swapped_stat},
+	{"swapped-create", swapped_create},
+	{"swapped-chmod", swapped_chmod},
+	{"swapped-unlink", swapped_unlink},
+	{"moved-cwd", moved_cwd},
+	{"moved-directory", moved_directory},
+	{"moved-path", moved_path},
+	{"replaced-openat", replaced_openat},
+	{"replaced-fchdir", replaced_fchdir},
+	{"replaced-fstatat", replaced_fstatat},
+	{"replaced-mkdirat", replaced_mkdirat},
+	{"replaced-fchmod", replaced_fchmod},
+	{"replaced-futimens", replaced_futimens},
+	{"replaced-reopen", replaced_reopen},
+	{"replaced-inherited", replaced_inherited},
+	{0},
 };
