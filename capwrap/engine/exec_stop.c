@@ -4,6 +4,7 @@
  */
 #include "capwrap/engine/internal.h"
 
+#include <elf.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -93,6 +94,28 @@ static int reference(int fd, struct mapping *m)
 	return err;
 }
 
+/* An entry of the auxiliary vector (getauxval(3)): 0, or -errno; -ESRCH: it was killed, and has no such vector any more. */
+static int auxiliary(int tid, uint64_t which, uint64_t *value)
+{
+	char path[48];
+	uint64_t all[128];
+
+	snprintf(path, sizeof(path), "/proc/%d/auxv", tid);
+	int f = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (f < 0)
+		return -errno;
+	ssize_t n = read(f, all, sizeof(all));
+
+	close(f);
+	for (ssize_t i = 0; (i + 2) * 8 <= n; i += 2)
+		if (all[i] == which) {
+			*value = all[i + 1];
+			return 0;
+		}
+	return n > 0 ? -ENODATA : -ESRCH;
+}
+
 int cw_exec_verify(struct cw_engine *e, struct cw_task *t, const struct cw_exec *plan)
 {
 	char path[48];
@@ -123,6 +146,14 @@ int cw_exec_verify(struct cw_engine *e, struct cw_task *t, const struct cw_exec 
 		if (!err && (m.inode != want.inode || m.major != want.major || m.minor != want.minor))
 			err = -EXDEV;
 	}
+	/* what had none when it was decided may have been written to meanwhile */
+	uint64_t base = 0;
+
+	if (!err && plan->interp_fd < 0) {
+		err = auxiliary(t->tid, AT_BASE, &base);
+		if (!err && base)
+			err = -EXDEV;
+	}
 	/* and nothing lies where the pad goes; nothing else runs in this address space until it does */
 	if (!err) {
 		err = query(maps, CW_PAD_BASE, &m);
@@ -135,29 +166,6 @@ int cw_exec_verify(struct cw_engine *e, struct cw_task *t, const struct cw_exec 
 	return err;
 }
 
-static uint64_t vdso(int tid)
-{
-	char path[48];
-	uint64_t pair[2];
-	uint64_t at = 0;
-
-	snprintf(path, sizeof(path), "/proc/%d/auxv", tid);
-	int f = open(path, O_RDONLY | O_CLOEXEC);
-
-	if (f < 0)
-		return 0;
-	uint64_t all[128];
-	ssize_t n = read(f, all, sizeof(all));
-
-	for (ssize_t i = 0; i + 16 <= n; i += 16) {
-		memcpy(pair, (char *)all + i, 16);
-		if (pair[0] == 33) /* AT_SYSINFO_EHDR */
-			at = pair[1];
-	}
-	close(f);
-	return at;
-}
-
 /*
  * At the exit of the execve: send the thread through `syscall; ret` in the vdso with the registers of the mmap, and on to
  * the start of the stub. If that mmap fails, nothing is mapped at the address it returns to (verified just before, and
@@ -166,13 +174,15 @@ static uint64_t vdso(int tid)
 int cw_exec_inject(struct cw_engine *e, struct cw_task *t)
 {
 	struct user_regs_struct regs;
-	uint64_t base = vdso(t->tid), start = CW_PAD_STUB + (uint64_t)(cw_stub_start - cw_stub_begin);
+	uint64_t base = 0, start = CW_PAD_STUB + (uint64_t)(cw_stub_start - cw_stub_begin);
 
 	/* first: what cannot be read of a thread that was killed meanwhile is no mistake */
 	if (ptrace(PTRACE_GETREGS, t->tid, NULL, &regs))
 		return -errno;
-	if (e->gadget < 0 || !base)
-		return -ENOSYS;
+	int err = e->gadget < 0 ? -ENOSYS : auxiliary(t->tid, AT_SYSINFO_EHDR, &base);
+
+	if (err)
+		return err;
 	uint64_t entry = regs.rip;
 
 	errno = 0;

@@ -10,6 +10,7 @@ import os
 import shutil
 import socket
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import pytest
 from escape.harness import Arena, Found, Setup
@@ -97,6 +98,33 @@ def test_a_path_on_a_page_that_comes_and_goes_leads_nowhere_outside(arena: Arena
 @pytest.mark.parametrize("attackers", ["threads", "vm", "shared"])
 def test_a_path_that_changes_during_an_exec_runs_nothing_outside(arena: Arena, attackers: str) -> None:
     raced_path(arena, "exec", attackers, "rox///", rounds=EXECS)
+
+
+@contextlib.contextmanager
+def loader_outside(arena: Arena) -> Iterator[Found]:
+    """A program that is not granted, beside one whose name alone is."""
+    source = Path(__file__).parents[1] / "programs/races/bare.c"
+    loader = arena.base / "names/sibling"
+    loader.unlink()
+    arena.programs.compile(loader, [source], "-static-pie", "-nostdlib", "-fno-stack-protector")
+    yield Found((str(loader),))
+
+
+@pytest.mark.stopped_by("exec stop")
+def test_a_program_that_changes_during_its_exec_gets_no_loader_outside(arena: Arena) -> None:
+    # Landlock knows no names that may be made anew, and lets all in their directory be executed.
+    options = ["--pure", "--rwx", "{base}/work", "--rwx", "{base}/names/granted"]
+    rounds = EXECS // 4
+    outcome = arena.holds(
+        "races/loaders",
+        "changing-loader",
+        str(rounds),
+        native_args=[str(rounds * NATIVELY)],
+        setup=loader_outside,
+        options=options,
+        static=True,
+    )
+    assert outcome.stdout == f"HELD none in {rounds} rounds\n", str(outcome)
 
 
 @contextlib.contextmanager
