@@ -309,8 +309,27 @@ void cw_rw_close_range(struct cw_ctx *c)
 	cw_rewrite(c, 436, first, base - 1, (uint32_t)c->call.arg[2], 0, 0, 0);
 }
 
+/*
+ * F_DUPFD from a number in the capability range. Below the limit that the target sees, the first number that it can have is
+ * above the range; at the limit and beyond, there is none: the kernel says so, after it has looked at the descriptor.
+ */
+static void duplicate(struct cw_ctx *c)
+{
+	const uint64_t *a = c->call.arg;
+	const uint64_t limit[3] = {(uint64_t)c->call.tid, 7 /* RLIMIT_NOFILE */, 0};
+	int64_t err = c->ops->call(c, CW_SERVICE_RLIMIT, limit);
+
+	if (err < 0)
+		return cw_fail(c, (int)-err);
+	bool room = (uint32_t)a[2] < c->scratch64[0];
+
+	cw_rewrite(c, 72, a[0], a[1], room ? (uint64_t)c->ops->fact(c, CW_FACT_CAP_END) : INT32_MAX, 0, 0, 0);
+}
+
 void cw_rw_fcntl(struct cw_ctx *c)
 {
+	if ((uint32_t)c->call.arg[1] == 0 || (uint32_t)c->call.arg[1] == 1030) /* F_DUPFD, F_DUPFD_CLOEXEC */
+		return duplicate(c);
 	int who = (int)(uint32_t)c->call.arg[2];
 
 	if ((uint32_t)c->call.arg[1] != 8) /* F_SETOWN */

@@ -209,6 +209,7 @@ struct cw_ops {
 
 enum cw_fact {
 	CW_FACT_CAP_BASE,  /* first number of the capability range */
+	CW_FACT_CAP_END,   /* first number above it */
 	CW_FACT_SCOPED,    /* Landlock keeps signals and abstract sockets inside the target */
 	CW_FACT_MAKE_SOCK, /* Landlock holds bind to the writable grants */
 	CW_FACT_THREADS,   /* live threads of the target */

@@ -565,6 +565,8 @@ static int64_t op_fact(struct cw_ctx *c, int fact)
 	switch (fact) {
 	case CW_FACT_CAP_BASE:
 		return e->cap_base;
+	case CW_FACT_CAP_END:
+		return e->cap_base + e->cap_end;
 	case CW_FACT_SCOPED:
 		return e->scoped;
 	case CW_FACT_MAKE_SOCK:

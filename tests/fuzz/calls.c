@@ -391,6 +391,9 @@ static void check_rewrite(void)
 		return;
 	case 49:
 		return check_address(a[1], a[2], true);
+	case 72:
+		HOLDS(a[2] >= END_OF_CAPS, "F_DUPFD from a number of the capabilities");
+		return;
 	case 436:
 		HOLDS(a[1] < FIRST_CAP, "close_range into the capabilities");
 		return;

@@ -417,7 +417,16 @@ static int op_exec_string(struct cw_ctx *c, const struct cw_place *p, const char
 static int64_t op_fact(struct cw_ctx *c, int fact)
 {
 	(void)c;
-	return fact == CW_FACT_CAP_BASE ? FIRST_CAP : fact == CW_FACT_THREADS ? 3 : target.scoped;
+	switch (fact) {
+	case CW_FACT_CAP_BASE:
+		return FIRST_CAP;
+	case CW_FACT_CAP_END:
+		return END_OF_CAPS;
+	case CW_FACT_THREADS:
+		return 3;
+	default:
+		return target.scoped;
+	}
 }
 
 static int64_t op_call(struct cw_ctx *c, int what, const uint64_t *arg)

@@ -11,6 +11,7 @@
 #define NODES 48
 #define SEEN 3000
 #define FIRST_CAP 900
+#define END_OF_CAPS 950
 
 #define SET_RO                                                                                                         \
 	(CW_RIGHT_READ | CW_RIGHT_SEEK | CW_RIGHT_LOOKUP | CW_RIGHT_FSTAT | CW_RIGHT_FSTATFS | CW_RIGHT_FCHDIR |       \

@@ -311,7 +311,7 @@ def expect_fcntl(fd: int, command: int, arg: int) -> str:
     if is_capability(fd):
         return "EBADF"
     if low in (0, 1030):
-        return "EINVAL" if is_capability(arg) else ALLOW
+        return TRACE if is_capability(arg) else ALLOW
     return ALLOW if low in FCNTL_PASS else {8: TRACE, 15: "EPERM"}.get(low, "EINVAL")
 
 

@@ -248,6 +248,17 @@ static void limits(void)
 	ROW(fcntl(0, F_DUPFD, 4600));
 	ROW(fcntl(4999, F_GETFD));
 	close(4999), close(4500), close(4600);
+	/* as valgrind does, to keep its own descriptors away from its client's */
+	limit.rlim_cur = was.rlim_cur + 12;
+	ROW(setrlimit(RLIMIT_NOFILE, &limit));
+	int reserved = fcntl(0, F_DUPFD, (int)was.rlim_cur), next = fcntl(0, F_DUPFD_CLOEXEC, (int)was.rlim_cur);
+
+	say("F_DUPFD above the former limit", "%d", reserved >= (int)was.rlim_cur);
+	say("and again", "%d %d", next == reserved + 1, fcntl(next, F_GETFD));
+	close(reserved), close(next);
+	ROW(fcntl(0, F_DUPFD, (int)limit.rlim_cur));
+	ROW(fcntl(99, F_DUPFD, (int)was.rlim_cur));
+	ROW(fcntl(99, F_DUPFD, (int)limit.rlim_cur));
 	limit.rlim_cur = limit.rlim_max + 1;
 	ROW(setrlimit(RLIMIT_NOFILE, &limit));
 	limit.rlim_cur = 0;
