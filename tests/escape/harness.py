@@ -469,14 +469,15 @@ class Arena:
         stdin_flags: int = os.O_RDONLY,
         static: bool = False,
         setup: Setup = no_setup,
+        inner: Sequence[str] = (),
         why: str | None = None,
     ) -> Outcome:
         """The attack works natively and does not confined. Returns how the confined run ended.
 
         `native` says why there is nothing to show natively, where that is so; `standin`: the attack is on capwrap's own
         mechanism, for which the native run makes a stand-in; `native_args` go in place of `args` there. `dies`: to be
-        killed for trying is as good as to be refused. `why`: what HELD must say first (an errno's name, or several
-        with `|`).
+        killed for trying is as good as to be refused. `inner`: as for execute(). `why`: what HELD must say first (an
+        errno's name, or several with `|`).
         """
         if native is None:
             outcome, _ = self.attack(
@@ -489,6 +490,7 @@ class Arena:
                 stdin_flags=stdin_flags,
                 static=static,
                 setup=setup,
+                inner=inner,
             )
             assert outcome.verdict == "ESCAPED", f"natively the attack shows nothing: {outcome}"
         else:
@@ -502,6 +504,7 @@ class Arena:
             stdin_flags=stdin_flags,
             static=static,
             setup=setup,
+            inner=inner,
         )
         assert outcome.verdict != "ESCAPED", str(outcome)
         assert not changes, "\n".join([*changes, str(outcome)])

@@ -34,4 +34,28 @@ static inline void prepare(void)
 	close(dir);
 }
 
+/* Do the capabilities do as before? HELD if so: that is all that a confined program can tell. */
+static inline _Noreturn void judge_intact(const char *what)
+{
+	if (standing_in()) {
+		struct stat a, b;
+		if (stat(in_base("work"), &a) || fstat(STANDIN, &b) || a.st_ino != b.st_ino ||
+		    !(fcntl(STANDIN, F_GETFL) & O_PATH) || fcntl(STANDIN, F_GETFD))
+			escaped("%s hurt it", what);
+		held("intact %s", what);
+	}
+	static const char *const files[] = {"work/file", "other/file", "ro/file", "carved/file", "names/granted"};
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+		char byte;
+		int fd = open(in_base(files[i]), O_RDONLY | O_CLOEXEC);
+		if (fd < 0 || read(fd, &byte, 1) != 1)
+			escaped("after %s, %s: %s", what, files[i], strerror(errno));
+		close(fd);
+	}
+	int fd = open(in_base("other/made"), O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+	if (fd < 0)
+		escaped("after %s, nothing can be made: %s", what, strerror(errno));
+	held("intact %s", what);
+}
+
 #endif
