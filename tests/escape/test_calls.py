@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import subprocess
 
 import pytest
 
+from capwrap.policy._syscalls import ROWS
 from escape.harness import SOURCES, Arena
 
 # As privileges.c lists them; test_every_refused_call_is_tried compares.
@@ -113,6 +115,24 @@ def test_every_refused_call_is_tried(arena: Arena) -> None:
     program = arena.programs.path("escape/privileges")
     listed = subprocess.run([program, "list", "/", "0"], capture_output=True, text=True, timeout=30, check=True)
     assert listed.stdout.split() == REFUSED
+
+
+def numbers(arena: Arena) -> list[tuple[str, int]]:
+    program = arena.programs.path("escape/privileges")
+    listed = subprocess.run([program, "list-numbers", "/", "0"], capture_output=True, text=True, timeout=30, check=True)
+    return [(word, int(number)) for word, number in (line.split() for line in listed.stdout.splitlines())]
+
+
+@pytest.mark.no_attack
+def test_every_call_that_the_table_refuses_is_tried(arena: Arena) -> None:
+    assert {row.number for row in ROWS if row.kind == "refuse"} <= {number for _, number in numbers(arena)}
+
+
+@pytest.mark.stopped_by("seccomp")
+def test_whatever_else_the_table_refuses_says_so_whatever_the_kernel_would_say(arena: Arena) -> None:
+    errors = {row.number: str(getattr(errno, row.error)) for row in ROWS if row.kind == "refuse" and row.error}
+    words = [errors[number] for word, number in numbers(arena) if word == "other"]
+    arena.holds("escape/privileges", "each-other", *words)
 
 
 @pytest.mark.stopped_by("seccomp", "launcher")

@@ -201,7 +201,20 @@ def test_a_directory_received_over_a_socket_is_no_start_of_a_lookup(arena: Arena
 @pytest.mark.stopped_by("capability form", "rewriter")
 @pytest.mark.parametrize(
     "use",
-    ["own-how", "openat", "upper-half", "dup", "fcntl-dup", "fchdir", "proc", "sent", "stat", "names", "exec"],
+    [
+        "own-how",
+        "openat",
+        "upper-half",
+        "dup",
+        "fcntl-dup",
+        "fchdir",
+        "proc",
+        "sent",
+        "stat",
+        "names",
+        "exec",
+        "submission",
+    ],
 )
 def test_a_capability_used_by_its_number_leads_nowhere_outside(arena: Arena, use: str) -> None:
     arena.holds("escape/caps", use, standin=True)

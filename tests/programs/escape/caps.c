@@ -1,7 +1,9 @@
 /* The capability descriptors: using and copying them, and finding them listed. */
 #include "capabilities.h"
 
+#include <ctype.h>
 #include <dirent.h>
+#include <linux/aio_abi.h>
 
 /* Runs one use of every number against every path that leaves the grants. */
 static _Noreturn void each(int (*use)(int fd, const char *path), const char *what)
@@ -143,6 +145,41 @@ static void by_exec(void)
 	refused("execveat");
 }
 
+/* What an asynchronous operation, of any kind that there is or may come, finds at each number. */
+static void by_submission(void)
+{
+	aio_context_t context = 0;
+	struct io_event event;
+	char text[64] = "";
+
+	prepare();
+	if (standing_in()) {
+		int secret = need(open(in_base("secret/file"), O_RDONLY | O_CLOEXEC), "secret/file");
+		need(dup2(secret, STANDIN), "dup2");
+	}
+	need(syscall(SYS_io_setup, 1, &context), "io_setup");
+	for (int fd = 3; fd < LAST; fd++)
+		for (uint16_t operation = 0; operation < 16; operation++)
+			for (int i = 0; i < 2; i++) {
+				/* bytes to fill, or a path */
+				const char *at = i ? outside[0] : text;
+				struct iocb request = {.aio_lio_opcode = operation,
+				                       .aio_fildes = (uint32_t)fd,
+				                       .aio_buf = (uintptr_t)at,
+				                       .aio_nbytes = i ? 0 : sizeof(text) - 1},
+					    *list = &request;
+				struct timespec now = {0};
+
+				if (syscall(SYS_io_submit, context, 1, &list) == 1 &&
+				    syscall(SYS_io_getevents, context, 0, 1, &event, &now) == 1 && event.res > 2 && i)
+					escaped("operation %d on %d gave %ld", operation, fd, (long)event.res);
+				if (isxdigit((unsigned char)text[0]) && isxdigit((unsigned char)text[1]))
+					escaped("operation %d on %d: %s", operation, fd, text);
+				memset(text, 0, sizeof(text));
+			}
+	held("EBADF by no number");
+}
+
 static void shown(const char *directory)
 {
 	prepare();
@@ -190,6 +227,7 @@ const struct attack attacks[] = {
 	{"stat", by_stat},
 	{"names", by_names},
 	{"exec", by_exec},
+	{"submission", by_submission},
 	{"shown-fd", shown_fd},
 	{"shown-fdinfo", shown_fdinfo},
 	{"shown-link", shown_link},
