@@ -24,8 +24,10 @@ void cw_rw_sysv(struct cw_ctx *c)
 	bool control = nr == 31 || nr == 66 || nr == 71;
 	uint32_t cmd = (uint32_t)(nr == 66 ? a[2] : a[1]) & ~0x100u; /* IPC_64 */
 
-	/* IPC_INFO 3, SHM_STAT 13 .. MSG_INFO, SEM_INFO 19: indexes into the whole machine's tables */
-	if (control && (cmd == 3 || cmd >= 13) && !(kind == SEM && cmd <= 17))
+	/* IPC_INFO, and from MSG_STAT 11, SHM_STAT 13, SEM_STAT 18 on three each: of the whole machine's tables */
+	uint32_t first = kind == MSG ? 11 : kind == SHM ? 13 : 18;
+
+	if (control && (cmd == 3 || (cmd >= first && cmd < first + 3)))
 		return cw_refuse(c, CW_KIND_PROCESS, EACCES);
 	if (!c->ops->call(c, CW_SERVICE_IPC_OWN, own))
 		return cw_refuse(c, CW_KIND_PROCESS, EINVAL);
@@ -42,6 +44,8 @@ void cw_rw_mqueue(struct cw_ctx *c)
 
 	if (len <= 0)
 		return cw_fail(c, len ? -len : ENOENT);
+	if (!cw_strcmp(c->path, ".") || !cw_strcmp(c->path, ".."))
+		return cw_fail(c, EACCES);
 	for (int i = 0; i < len; i++)
 		if (c->path[i] == '/')
 			return cw_fail(c, EACCES);

@@ -16,7 +16,7 @@
 #define MAX_GROUPS 256
 
 struct cw_creds {
-	unsigned uid, gid, fsuid, fsgid, umask;
+	unsigned uid, gid, euid, egid, fsuid, fsgid, umask;
 	uint64_t caps, permitted;
 	size_t n_groups;
 	gid_t groups[MAX_GROUPS];
@@ -43,12 +43,14 @@ static bool read_creds(int tid, struct cw_creds *out)
 	if (!u || !g || !gr || !c || !m || !all || sscanf(u, "\nUid: %u %u %u %u", ids, ids + 1, ids + 2, ids + 3) != 4)
 		return false;
 	out->uid = ids[0];
+	out->euid = ids[1];
 	out->fsuid = ids[3];
 	if (sscanf(g, "\nGid: %u %u %u %u", ids, ids + 1, ids + 2, ids + 3) != 4 ||
 	    sscanf(c, "\nCapEff: %llx", &caps) != 1 || sscanf(all, "\nCapPrm: %llx", &permitted) != 1 ||
 	    sscanf(m, "\nUmask: %o", &out->umask) != 1)
 		return false;
 	out->gid = ids[0];
+	out->egid = ids[1];
 	out->fsgid = ids[3];
 	out->caps = caps;
 	out->permitted = permitted;
@@ -107,9 +109,10 @@ bool cw_reach(struct cw_engine *e, bool on)
 
 static bool same(const struct cw_creds *a, const struct cw_creds *b)
 {
-	return a->uid == b->uid && a->gid == b->gid && a->fsuid == b->fsuid && a->fsgid == b->fsgid &&
-	       a->caps == b->caps && a->permitted == b->permitted && a->n_groups == b->n_groups &&
-	       a->n_groups < MAX_GROUPS && !memcmp(a->groups, b->groups, a->n_groups * sizeof(a->groups[0]));
+	return a->uid == b->uid && a->gid == b->gid && a->euid == b->euid && a->egid == b->egid &&
+	       a->fsuid == b->fsuid && a->fsgid == b->fsgid && a->caps == b->caps && a->permitted == b->permitted &&
+	       a->n_groups == b->n_groups && a->n_groups < MAX_GROUPS &&
+	       !memcmp(a->groups, b->groups, a->n_groups * sizeof(a->groups[0]));
 }
 
 void cw_creds_forget(struct cw_task *t)
@@ -186,7 +189,8 @@ static void adopt_umask(struct cw_engine *e, struct cw_task *t)
 }
 
 /* It is being killed, or we are out of memory: nobody's rights at all. */
-static const struct cw_creds nobody = {.uid = 65534, .gid = 65534, .fsuid = 65534, .fsgid = 65534};
+static const struct cw_creds nobody = {
+	.uid = 65534, .gid = 65534, .euid = 65534, .egid = 65534, .fsuid = 65534, .fsgid = 65534};
 
 /* What the supervisor needs of root for itself, and what the target has: everything else would be more than the target. */
 void cw_adopt(struct cw_engine *e, struct cw_task *t, bool umask_needed)
@@ -248,6 +252,43 @@ void cw_as_target(struct cw_engine *e, struct cw_adopted was)
 		cw_adopt(e, e->current, false);
 	if (was.real)
 		cw_adopt_real(e, e->current);
+}
+
+/*
+ * The effective ids and the capabilities of the thread that asks, and none of our own: what makes an IPC object goes by these
+ * (ipc/util.c, ipc/mqueue.c). Nothing else is done meanwhile.
+ */
+struct cw_caller cw_caller(struct cw_engine *e)
+{
+	struct cw_caller was = {.adopted = cw_as_ourselves(e), .euid = geteuid(), .egid = getegid()};
+	const struct cw_creds *c = NULL;
+
+	if (!e->privileged)
+		return was;
+	if (e->current->proc->creds && !creds_of(e, e->current, &c))
+		c = &nobody;
+	was.other = c;
+	if (c) {
+		syscall(SYS_setgroups, c->n_groups, c->groups);
+		syscall(SYS_setresgid, -1, c->egid, -1);
+		syscall(SYS_setresuid, -1, c->euid, -1);
+	}
+	effective(c ? c->caps & FILE_CAPS : FILE_CAPS);
+	return was;
+}
+
+void cw_caller_end(struct cw_engine *e, struct cw_caller was)
+{
+	if (!e->privileged)
+		return;
+	effective(FILE_CAPS | OWN_CAPS);
+	if (was.other) {
+		syscall(SYS_setresuid, -1, was.euid, -1);
+		syscall(SYS_setresgid, -1, was.egid, -1);
+		effective(FILE_CAPS | OWN_CAPS);
+		syscall(SYS_setgroups, 0, NULL);
+	}
+	cw_as_target(e, was.adopted);
 }
 
 void cw_adopt_end(struct cw_engine *e)

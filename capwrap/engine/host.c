@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -184,6 +185,14 @@ static bool is_memory(int held, const char *host, size_t len)
 	return deleted(host, len) && !strncmp(host, "/memfd:", 7) && !fstat(held, &st) && !st.st_nlink;
 }
 
+/* A message queue of the target, which lies nowhere. */
+static bool is_queue(const struct cw_engine *e, int held, const char *host)
+{
+	struct statfs fs;
+
+	return cw_ipc_queue(e, host) && !fstatfs(held, &fs) && fs.f_type == 0x19800202; /* MQUEUE_MAGIC, ipc/mqueue.c */
+}
+
 static int held_path(struct cw_ctx *c, int held, char *dst, size_t size)
 {
 	char path[48], host[CW_PATH_MAX], again[CW_PATH_MAX];
@@ -195,7 +204,7 @@ static int held_path(struct cw_ctx *c, int held, char *dst, size_t size)
 		if (n < 0)
 			return -errno;
 		host[n] = 0;
-		if (host[0] != '/' || is_memory(held, host, (size_t)n))
+		if (host[0] != '/' || is_memory(held, host, (size_t)n) || is_queue(container(c), held, host))
 			return -ENODATA;
 		memcpy(again, host, (size_t)n + 1);
 		if (lies_at(held, host, (size_t)n))

@@ -330,6 +330,7 @@ extern const struct cw_ops cw_host_ops;
 int cw_fd_flags(struct cw_engine *e, int tid, int fd, int held); /* fd_flags of struct cw_ops, of any thread */
 
 /* perform.c */
+bool cw_table_full(int tid); /* would a descriptor that is handed over find a number? */
 int64_t cw_perform_plan(struct cw_engine *e, struct cw_task *t, struct cw_delivery *d, uint64_t then[7]);
 int cw_fd_path(int fd, char path[48]);
 int cw_dup_fd(int fd);
@@ -351,6 +352,13 @@ struct cw_adopted {
 };
 struct cw_adopted cw_as_ourselves(struct cw_engine *e);
 void cw_as_target(struct cw_engine *e, struct cw_adopted was);
+struct cw_caller {
+	struct cw_adopted adopted;
+	unsigned euid, egid; /* our own */
+	bool other;          /* not what COMMAND began with */
+};
+struct cw_caller cw_caller(struct cw_engine *e);
+void cw_caller_end(struct cw_engine *e, struct cw_caller was);
 bool cw_reach(struct cw_engine *e, bool on);
 
 /* landlock.c */
@@ -523,7 +531,8 @@ void cw_stacks_drop(struct cw_engine *e, struct cw_proc *p);
 
 /* ipc_objects.c */
 int64_t cw_ipc_service(struct cw_engine *e, int what, const uint64_t *arg);
-int64_t cw_ipc_would_get(struct cw_engine *e, const uint64_t *arg); /* 0, or the -errno of a run */
+int64_t cw_ipc_would_get(struct cw_engine *e, const uint64_t *arg);    /* 0, or the -errno of a run */
+const char *cw_ipc_queue(const struct cw_engine *e, const char *path); /* its name in the target; NULL: none of ours */
 void cw_ipc_was_made(struct cw_engine *e, int nr, int id);
 void cw_ipc_end(struct cw_engine *e);
 

@@ -6,6 +6,7 @@
 #include "capwrap/engine/internal.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <mqueue.h>
 #include <stdio.h>
 #include <string.h>
@@ -41,20 +42,26 @@ struct cw_ipc_book {
 	int room; /* how many objects before those that are no more are dropped */
 	struct {
 		int kind, id;
+		unsigned uid; /* who made it, and may remove it */
 	} object[MAX_OBJECTS];
 	char queue[MAX_QUEUES][300];
 };
 
-static int remove_object(int kind, int id)
+static void remove_object(int kind, int id, unsigned uid)
 {
-	switch (kind) {
-	case SHM:
-		return (int)syscall(SYS_shmctl, id, IPC_RMID, NULL);
-	case SEM:
-		return (int)syscall(SYS_semctl, id, 0, IPC_RMID, NULL);
-	default:
-		return (int)syscall(SYS_msgctl, id, IPC_RMID, NULL);
-	}
+	unsigned own = geteuid();
+
+	/* the raw call: glibc's would change every thread */
+	if (uid != own)
+		(void)syscall(SYS_setresuid, -1, uid, -1);
+	if (kind == SHM)
+		(void)syscall(SYS_shmctl, id, IPC_RMID, NULL);
+	else if (kind == SEM)
+		(void)syscall(SYS_semctl, id, 0, IPC_RMID, NULL);
+	else
+		(void)syscall(SYS_msgctl, id, IPC_RMID, NULL);
+	if (uid != own)
+		(void)syscall(SYS_setresuid, -1, own, -1);
 }
 
 static bool exists(int kind, int id)
@@ -74,7 +81,7 @@ static void remove_all(const struct cw_ipc_book *b)
 	for (int i = 0; i < b->n_queues; i++)
 		(void)syscall(SYS_mq_unlink, b->queue[i]);
 	for (int i = 0; i < b->n_objects; i++)
-		(void)remove_object(b->object[i].kind, b->object[i].id);
+		remove_object(b->object[i].kind, b->object[i].id, b->object[i].uid);
 }
 
 /* In the keeper's process. */
@@ -140,40 +147,74 @@ static int64_t make(struct cw_engine *e, uint64_t kind, const uint64_t *arg, int
 		prune(b);
 	if (!b || b->n_objects == MAX_OBJECTS)
 		return -ENOSPC;
-	int id = get(kind, arg, flags);
+	struct cw_caller was = cw_caller(e);
+	int id = get(kind, arg, flags), err = errno;
 
+	b->object[b->n_objects].uid = geteuid();
+	cw_caller_end(e, was);
 	if (id < 0)
-		return -errno;
+		return -err;
 	b->object[b->n_objects].kind = (int)kind;
 	b->object[b->n_objects].id = id;
 	b->n_objects++;
 	return id;
 }
 
+/* The object that a key leads to; no permission is asked for. */
+static int look_up(uint64_t kind, uint64_t key)
+{
+	const uint64_t look[4] = {kind, key, 0, 0};
+
+	return get(kind, look, 0);
+}
+
+/* Of an object of the target: what the kernel says. -EAGAIN: it is not what it was any more. */
+static int64_t get_own(struct cw_engine *e, uint64_t kind, const uint64_t *arg, int id)
+{
+	int flags = (int)arg[3];
+
+	if (flags & IPC_CREAT && flags & IPC_EXCL)
+		return -EEXIST;
+	struct cw_caller was = cw_caller(e);
+	int got = get(kind, arg, flags & ~IPC_CREAT), err = errno;
+
+	cw_caller_end(e, was);
+	if (got < 0)
+		return err == ENOENT ? -EAGAIN : -err;
+	return got == id ? id : -EAGAIN;
+}
+
 static int64_t ipc_get(struct cw_engine *e, const uint64_t *arg)
 {
 	uint64_t kind = arg[0];
-	int flags = (int)arg[3], id;
+	int flags = (int)arg[3];
+	bool create = flags & IPC_CREAT;
 
 	if ((key_t)arg[1] == IPC_PRIVATE)
 		return make(e, kind, arg, flags | IPC_CREAT);
-	if (flags & IPC_CREAT) {
-		int64_t made = make(e, kind, arg, flags | IPC_EXCL);
+	for (int tries = 0; tries < 16; tries++) {
+		int id = look_up(kind, arg[1]);
 
-		if (made != -EEXIST)
-			return made;
+		if (id >= 0 && own(e, kind, id) < 0)
+			return create ? -EACCES : -ENOENT;
+		if (id < 0 && errno == EACCES) /* a security module's word */
+			return create ? -EACCES : -ENOENT;
+		if (id < 0 && !create && get(kind, arg, flags) < 0)
+			return errno == EACCES ? -ENOENT : -errno;
+		if (id < 0 && !create)
+			continue;
+		int64_t got = id < 0 ? make(e, kind, arg, flags | IPC_EXCL) : get_own(e, kind, arg, id);
+
+		if (got != -EAGAIN && (id >= 0 || got != -EEXIST))
+			return got;
 	}
-	id = get(kind, arg, flags & ~(IPC_CREAT | IPC_EXCL));
-	if (id >= 0 && own(e, kind, id) >= 0)
-		return flags & IPC_EXCL ? -EEXIST : id;
-	return flags & IPC_CREAT ? -EACCES : -ENOENT;
+	return create ? -EACCES : -ENOENT;
 }
 
 /* What a run would answer, without making anything. */
 int64_t cw_ipc_would_get(struct cw_engine *e, const uint64_t *arg)
 {
-	const uint64_t look[4] = {arg[0], arg[1], 0, 0};
-	int id = (key_t)arg[1] == IPC_PRIVATE ? -1 : get(arg[0], look, 0);
+	int id = (key_t)arg[1] == IPC_PRIVATE ? -1 : look_up(arg[0], arg[1]);
 
 	if (id < 0 && ((key_t)arg[1] == IPC_PRIVATE || errno != EACCES))
 		return 0;
@@ -199,10 +240,39 @@ void cw_ipc_was_made(struct cw_engine *e, int nr, int id)
 	b->n_objects++;
 }
 
-/* A queue of the target: under a name of this run's own, so that it can neither meet nor guess another's. */
+static int mq_prefix(const struct cw_engine *e, char dst[300])
+{
+	return snprintf(dst, 300, "capwrap-%d-%llu-", (int)getpid(), (unsigned long long)e->start_ns);
+}
+
+const char *cw_ipc_queue(const struct cw_engine *e, const char *path)
+{
+	char own[300];
+	size_t n = (size_t)mq_prefix(e, own);
+
+	if (!e->ipc || path[0] != '/' || strncmp(path + 1, own, n - 1) || (path[n] != '-' && path[n] != '+'))
+		return NULL;
+	return path + 1 + n;
+}
+
+/*
+ * A queue of the target: under a name of this run's own, so that it can neither meet nor guess another's. What is too long
+ * with that in front stands as its digest.
+ */
 static void mq_name(struct cw_engine *e, char dst[300])
 {
-	snprintf(dst, 300, "capwrap-%d-%llu-%.200s", (int)getpid(), (unsigned long long)e->start_ns, e->ctx.path);
+	int n = mq_prefix(e, dst);
+	size_t len = strlen(e->ctx.path);
+	uint8_t sum[32];
+
+	if ((size_t)n + len <= NAME_MAX) {
+		memcpy(dst + n, e->ctx.path, len + 1);
+		return;
+	}
+	cw_sha256(e->ctx.path, len, sum);
+	dst[n - 1] = '+'; /* no name as it stands */
+	for (int i = 0; i < 32; i++)
+		snprintf(dst + n + 2 * i, 3, "%02x", sum[i]);
 }
 
 static int queue(const struct cw_engine *e, const char *name)
@@ -219,6 +289,8 @@ static int64_t mq_service_open(struct cw_engine *e, const uint64_t *arg)
 	int flags = (int)arg[0];
 	bool noted = false;
 
+	if (cw_table_full(e->current->tid))
+		return -EMFILE;
 	mq_name(e, name);
 	if ((flags & O_CREAT) && queue(e, name) < 0) {
 		struct cw_ipc_book *b = book(e);
@@ -230,13 +302,17 @@ static int64_t mq_service_open(struct cw_engine *e, const uint64_t *arg)
 		b->n_queues++;
 		noted = true;
 	}
+	cw_adopt(e, e->current, true); /* its umask */
+	struct cw_caller was = cw_caller(e);
 	long fd = syscall(SYS_mq_open, name, flags | O_CLOEXEC, (mode_t)arg[1], arg[2] ? e->ctx.bytes : NULL);
+	int err = errno;
 
+	cw_caller_end(e, was);
 	if (fd >= 0)
 		return fd;
 	if (noted)
 		e->ipc->n_queues--;
-	return -errno;
+	return -err;
 }
 
 static int64_t mq_service_unlink(struct cw_engine *e)

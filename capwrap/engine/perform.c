@@ -336,8 +336,8 @@ static bool is_open(int tid, uint64_t fd)
 	return !faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW);
 }
 
-/* Would a descriptor that is handed over find a number? Most often the last one tells, or one of the first. */
-static bool table_full(int tid)
+/* Most often the last one tells, or one of the first. */
+bool cw_table_full(int tid)
 {
 	uint64_t limit;
 
@@ -363,7 +363,7 @@ static int64_t op_open(struct cw_engine *e, struct cw_task *t, struct cw_place *
 	int fd;
 
 	/* natively the number comes first: nothing is made or emptied for an open that cannot succeed */
-	if ((flags & (O_CREAT | O_TRUNC)) && table_full(t->tid))
+	if ((flags & (O_CREAT | O_TRUNC)) && cw_table_full(t->tid))
 		return -EMFILE;
 	d->flags = (uint32_t)(flags & O_CLOEXEC);
 	if (p->kind == CW_PLACE_PROC) {

@@ -216,6 +216,10 @@ static int magic(struct cw_engine *e, int tid, const char *what, char *dst, size
 	host[n] = 0;
 	if (host[0] != '/')
 		return snprintf(dst, size, "%s", host);
+	const char *queue = cw_ipc_queue(e, host);
+
+	if (queue)
+		return snprintf(dst, size, "/%s", queue);
 	int len = cw_reverse(e, host, dst, size);
 	int pts = strncmp(host, "/dev/pts/", 9) ? -1 : number(host + 9, strlen(host + 9));
 

@@ -26,6 +26,8 @@ PROGRAMS = [
     Program("scoped", lines=350),
     Program("sockets", lines=190),
     Program("watch", lines=80),
+    Program("sysv", forms=("beneath",), lines=700),
+    Program("posix_ipc", forms=("beneath",), lines=400),
     Program("self", forms=("beneath",), lines=340),
 ]
 
