@@ -32,12 +32,13 @@ def launch(
     quiet: bool,
     verbose: int,
     append: bool = False,
+    layout: str = "ndjson",
     traced: bool = False,
     **options: Any,
 ) -> int:
     """Run COMMAND under the policy of `options`; the exit status. Where a signal ended COMMAND, it does not return.
 
-    `append`: the run is added to the record of `events`. `traced`: the policy holds nothing back, and `verbose` tells
+    `append`: the run is added to the record of `events`; `layout`: how that is written, ndjson or chrome. `traced`: the policy holds nothing back, and `verbose` tells
     of every call as it comes.
     """
     from capwrap import engine as engines
@@ -50,13 +51,20 @@ def launch(
     check_descriptors(pass_fd)
     image = image_for(given, argv)
     engine = engines.load()
+    if layout == "chrome" and (append or events is None):
+        problem = (
+            "nothing can be added to a trace" if append else "there is no file to write; name one with --events FILE"
+        )
+        raise Failure(f"--format chrome: {problem}")
     destination, appended = record_to(events, append=append)
     watch = None
     if traced and verbose:
         from capwrap.observe.watching import Watcher
 
         watch = Watcher(say).tell
-    recording = Recording(engine, image, argv, events=destination, remember=True, traced=traced, watch=watch)
+    recording = Recording(
+        engine, image, argv, events=destination, remember=True, traced=traced, watch=watch, layout=layout
+    )
     asked = engines.Launch(
         image=image,
         argv=[os.fsencode(argument) for argument in argv],

@@ -28,6 +28,14 @@ from capwrap.cli.options import POLICY, Option, launch_options
         quiet="No warning at first, and no summary at the end.",
         verbose="Tell of every call as it comes.",
     ),
+    Option(
+        "--format",
+        "How --events is written: a record, or a trace for chrome://tracing and Perfetto.",
+        "ndjson|chrome",
+        "choice",
+        choices=("ndjson", "chrome"),
+        default="ndjson",
+    ),
     Option("--append", "Add to the record of --events instead of overwriting it.", kind="flag"),
 )
 @command_argument
@@ -36,4 +44,4 @@ def command(**values: Any) -> int:
 
     The options of run make the policy, workspace by default. Nothing is held back: this is no sandbox.
     """
-    return launch(traced=True, **values)
+    return launch(traced=True, layout=values.pop("format"), **values)

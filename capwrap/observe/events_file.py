@@ -11,6 +11,7 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
+from capwrap.observe.output import Output
 from capwrap.observe.records import EventType, ProcessEvent, arguments
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ class EventsFile:
 
     def __init__(self, fd: int, reader: Reader, run: dict[str, Any], times: dict[int, int] | None = None) -> None:
         """Of an event whose identity stands in `times`, the line says how often it happened."""
-        self._fd = fd
+        self._output = Output(fd)
         self._reader = reader
         self._run = run
         self._times = times or {}
@@ -132,8 +133,11 @@ class EventsFile:
         self._id = 0
         self._encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
         self.counts = {"refusals": 0, "absent": 0, "accesses": 0}
-        self.failure: OSError | None = None
-        """why a write failed, if one did"""
+
+    @property
+    def failure(self) -> OSError | None:
+        """Why a write failed, if one did."""
+        return self._output.failure
 
     def begin(self, jail: dict[str, Any]) -> bool:
         """Write the first line; whether that was possible."""
@@ -161,14 +165,8 @@ class EventsFile:
     def end(self, *, status: int | None, signal: int | None, lost: int, complete: bool) -> bool:
         """Write the last line and close; whether the whole record has been written."""
         record = {"type": "end", "status": status, "signal": signal, **self.counts, "lost": lost, "complete": complete}
-        broken = self.failure
-        written = self._write([record])
-        try:
-            os.close(self._fd)  # NFS and disk quotas report a failed write here
-        except OSError as error:
-            self.failure, written = self.failure or error, False
-        self.failure = broken or self.failure
-        return written and broken is None
+        self._write([record])
+        return self._output.close()
 
     def _next_id(self) -> int:
         self._id += 1
@@ -255,26 +253,5 @@ class EventsFile:
         return record
 
     def _write(self, records: list[dict[str, Any]]) -> bool:
-        data = "".join(self._encode(record) + "\n" for record in records).encode("utf-8", "replace")
-        view = memoryview(data)
-        done = 0
-        try:
-            while done < len(view):
-                done += os.write(self._fd, view[done:])
-        except OSError as error:
-            self.failure = self.failure or error
-            self._cut(done)
-            return False
-        return True
-
-    def _cut(self, surplus: int) -> None:
-        """Take the torn end of a batch off a regular file; a pipe keeps it."""
-        import stat
-
-        try:
-            if surplus and stat.S_ISREG(os.fstat(self._fd).st_mode):
-                position = os.lseek(self._fd, 0, os.SEEK_CUR) - surplus
-                os.ftruncate(self._fd, position)
-                os.lseek(self._fd, position, os.SEEK_SET)
-        except OSError as error:
-            self.failure = self.failure or error
+        data = "".join(self._encode(record) + "\n" for record in records)
+        return self._output.put(data.encode("utf-8", "replace"))

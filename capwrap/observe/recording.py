@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from capwrap.engine import Engine, Outcome
+    from capwrap.observe.chrome import ChromeFile
     from capwrap.observe.events_file import EventsFile
     from capwrap.observe.last import Last
     from capwrap.observe.records import Event
@@ -41,9 +42,10 @@ class Recording:
         remember: bool = False,
         traced: bool = False,
         watch: Watch | None = None,
+        layout: str = "ndjson",
     ) -> None:
         """`remember`: a small record of the run is kept for `capwrap explain --last`. `traced`: the target is not
-        confined. `watch` is told of every record as it comes.
+        confined. `watch` is told of every record as it comes. `layout`: how `events` is written, ndjson or chrome.
         """
         self._image = image
         self._argv = tuple(argv)
@@ -67,7 +69,7 @@ class Recording:
         self._waiting_size = 0
         self._reported_lost = 0
         self._unreadable: str | None = None
-        self._file: EventsFile | None = None
+        self._file: EventsFile | ChromeFile | None = None
         self._stacks: Stacks | None = None
         self._later: Later | None = None
         self._lost_later = 0
@@ -75,10 +77,15 @@ class Recording:
         self._where = ""
         if events is not None:
             self._where = os.readlink(f"/proc/self/fd/{events}")
-            from capwrap.observe.events_file import EventsFile
-
             self._landlock_abi = 0 if self._traced else max(engine.probe().landlock_abi, 0)
-            self._file = EventsFile(events, self.reader, self._header())
+            if layout == "chrome":
+                from capwrap.observe.chrome import ChromeFile
+
+                self._file = ChromeFile(events, self.reader, self._header())
+            else:
+                from capwrap.observe.events_file import EventsFile
+
+                self._file = EventsFile(events, self.reader, self._header())
 
     def _header(self) -> dict[str, Any]:
         from capwrap._version import VERSION

@@ -706,6 +706,34 @@ def test_a_torn_batch_is_cut_off(image: bytes, tmp_path: Path, monkeypatch: pyte
     assert (lines[-1]["accesses"], lines[-1]["lost"], lines[-1]["complete"]) == (1, 1, False)
 
 
+def test_a_trace_for_chrome_is_json_also_where_a_write_failed(
+    image: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "trace"
+    recording = Recording(ProbeOnly(), image, ["cc"], events=open_destination(str(path)), layout="chrome")  # type: ignore[arg-type]
+    recording.jailed("")
+    assert recording.sink(record(EventType.ACCESS, path=b"/a"))
+    whole = path.read_bytes()
+    write = os.write
+
+    def torn(to: int, data: Any) -> int:
+        if len(data) > 30:
+            return write(to, data[:30])
+        if len(data) < 4:
+            return write(to, data)
+        raise OSError(28, os.strerror(28))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", torn)
+        assert not recording.sink(record(EventType.ACCESS, path=b"/b" * 40))
+    assert path.read_bytes() == whole
+    recording.finish(Outcome(lost=1), status=0, signal=None)
+    events = json.loads(path.read_bytes())
+    assert [event["args"].get("path") for event in events if event["ph"] == "i"] == [None, "/a", None]
+    assert (events[-1]["args"]["accesses"], events[-1]["args"]["lost"]) == (1, 1)
+    assert not recording.complete
+
+
 # Where a record may go.
 
 
