@@ -45,7 +45,7 @@ struct cw_event {
 	uint32_t grant;  /* node index of the grant that decided, or CW_NONE */
 	uint32_t grant2; /* of the second name */
 	uint32_t len[CW_EVENT_STRINGS]; /* bytes of the strings behind this struct, in this order, without NULs:
-	                    virtual path, second virtual path, host path, extra (exec: argv, each with a NUL behind it;
+	                    virtual path, second virtual path (of a PROCESS start and exec the directory that it is in), host path, extra (exec: argv, each with a NUL behind it;
 	                    network: the address as text; STACK: struct cw_stack_head and what follows it), the two paths as
 	                    they were asked for where that is not what they lead to, the last symbolic link on the way, and of
 	                    REFUSAL and ABSENT, and of ACCESS in a trace, the six argument registers, 8 bytes each */

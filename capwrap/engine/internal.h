@@ -496,6 +496,7 @@ void cw_on_interrupted(struct cw_engine *e, struct cw_task *t, bool stops);
 void cw_on_signal(struct cw_engine *e, struct cw_task *t, int sig);
 
 /* records.c */
+bool cw_moves(int nr);
 void cw_record_call(struct cw_engine *e, struct cw_task *t, int64_t result);
 void cw_record_process(struct cw_engine *e, int what, int pid, int64_t result, const char *argv, size_t argv_len);
 bool cw_names_nothing(const struct cw_engine *e); /* the call that is recorded next, and is refused */

@@ -2,9 +2,12 @@
  * but that one call, and nothing of it is on the way of a call that is not recorded. */
 #include "capwrap/engine/internal.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #define BATCH ((size_t)256 * 1024)
 
@@ -74,6 +77,27 @@ static void emit(struct cw_engine *e, struct cw_event *v, const char *const *s, 
 		fill(at, v, size, s, len);
 }
 
+/* The directory that a process is in, in the namespace; NULL where it has no name there or has been removed. */
+static const char *cwd_of(struct cw_engine *e, int pid, char dst[CW_PATH_MAX])
+{
+	static const char gone[] = " (deleted)"; /* proc_pid_cwd(5) */
+	char path[48], host[CW_PATH_MAX];
+
+	snprintf(path, sizeof(path), "/proc/%d/cwd", pid);
+	ssize_t n = readlink(path, host, sizeof(host) - 1);
+
+	if (n <= 0 || host[0] != '/')
+		return NULL;
+	host[n] = 0;
+	if ((size_t)n >= sizeof(gone) && !strcmp(host + n - (sizeof(gone) - 1), gone))
+		return NULL;
+	if (cw_tracing(e)) {
+		memcpy(dst, host, (size_t)n + 1);
+		return dst;
+	}
+	return cw_reverse(e, host, dst, CW_PATH_MAX) < 0 ? NULL : dst;
+}
+
 void cw_record_process(struct cw_engine *e, int what, int pid, int64_t result, const char *argv, size_t argv_len)
 {
 	struct cw_event v = {.type = CW_EVENT_PROCESS,
@@ -84,8 +108,10 @@ void cw_record_process(struct cw_engine *e, int what, int pid, int64_t result, c
 	                     .result = result,
 	                     .grant = CW_NONE,
 	                     .grant2 = CW_NONE};
-	const char *s[CW_EVENT_STRINGS] = {NULL, NULL, NULL, argv};
-	size_t len[CW_EVENT_STRINGS] = {0, 0, 0, argv_len};
+	char dir[CW_PATH_MAX];
+	const char *cwd = what == CW_PROCESS_EXIT ? NULL : cwd_of(e, pid, dir);
+	const char *s[CW_EVENT_STRINGS] = {NULL, cwd, NULL, argv};
+	size_t len[CW_EVENT_STRINGS] = {0, cwd ? strlen(cwd) : 0, 0, argv_len};
 
 	/* starts and execs are kept for refusals too: they name the commands that led to what was refused */
 	emit(e, &v, s, len);
@@ -132,6 +158,12 @@ bool cw_names_nothing(const struct cw_engine *e)
 	return is_named(&e->ctx) && name[0] == '/' && lstat(name, &st) && (errno == ENOENT || errno == ENOTDIR);
 }
 
+/* A change of directory is kept for refusals too: they say where the process was. */
+bool cw_moves(int nr)
+{
+	return nr == SYS_chdir || nr == SYS_fchdir;
+}
+
 void cw_record_call(struct cw_engine *e, struct cw_task *t, int64_t result)
 {
 	struct cw_ctx *c = &e->ctx;
@@ -139,7 +171,7 @@ void cw_record_call(struct cw_engine *e, struct cw_task *t, int64_t result)
 
 	if (t->launching && c->plan.kind != CW_PLAN_EXEC && !cw_tracing(e))
 		return;
-	if (!refused && !(e->run->flags & CW_RUN_RECORD_ACCESS)) {
+	if (!refused && !(e->run->flags & CW_RUN_RECORD_ACCESS) && !cw_moves(c->call.nr)) {
 		e->res->accesses++;
 		return;
 	}

@@ -126,7 +126,7 @@ static void judged(struct cw_engine *e, struct cw_task *t, int nr, const uint64_
 	 * COMMAND's own exec, which is tried in each directory of PATH, only the one counts that comes about.
 	 */
 	bool wanted = t->launching || makes_ipc(nr) || (opens(nr) && is_ptmx(e)) ||
-	              (refused ? cw_names_nothing(e) : e->run->flags & CW_RUN_RECORD_ACCESS);
+	              (refused ? cw_names_nothing(e) : e->run->flags & CW_RUN_RECORD_ACCESS || cw_moves(nr));
 
 	if (refused)
 		look_where(e, t);
@@ -282,7 +282,7 @@ void cw_trace_result(struct cw_engine *e, struct cw_task *t, int64_t result)
 		e->res->absent++;
 	else if (keep)
 		e->res->accesses++;
-	keep &= v->type == CW_EVENT_REFUSAL || (e->run->flags & CW_RUN_RECORD_ACCESS);
+	keep &= v->type == CW_EVENT_REFUSAL || (e->run->flags & CW_RUN_RECORD_ACCESS) || cw_moves(v->nr);
 	if (keep) {
 		cw_record_result(e, t, v->type == CW_EVENT_ACCESS ? result : v->result);
 	} else {

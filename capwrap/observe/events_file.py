@@ -88,6 +88,11 @@ def _put_way(record: dict[str, Any], asked: str | None, asked2: str | None, via:
             put_text(record, name, value)
 
 
+def _put_cwd(record: dict[str, Any], event: Event) -> None:
+    if event.path2:
+        put_text(record, "cwd", event.path2)
+
+
 def _frame(frame: StackFrame) -> dict[str, Any]:
     """One frame; what is not known is left out."""
     record: dict[str, Any] = {}
@@ -213,6 +218,8 @@ class EventsFile:
         if refusal.registers:
             record["args"] = [f"{value:#x}" for value in refusal.registers]
         put_list(record, "argv", refusal.argv)
+        if refusal.cwd is not None:
+            put_text(record, "cwd", refusal.cwd)
         if self._times.get(id(event), 1) > 1:
             record["times"] = self._times[id(event)]
         if refusal.stack:
@@ -242,10 +249,12 @@ class EventsFile:
         }
         if event.kind == ProcessEvent.START:
             record["parent"] = event.result
+            _put_cwd(record, event)
         elif event.kind == ProcessEvent.EXEC:
             if event.path:
                 put_text(record, "path", event.path)
             put_list(record, "argv", arguments(event.extra))
+            _put_cwd(record, event)
         elif os.WIFSIGNALED(event.result & 0xFFFF):
             record["status"], record["signal"] = None, os.WTERMSIG(event.result & 0xFFFF)
         else:

@@ -70,6 +70,7 @@ class Explanation:
     nearest: str | None
     why: str
     chain: tuple[tuple[int, tuple[str, ...]], ...]
+    cwd: str | None
     stack: tuple[Frame, ...]
     options: tuple[Option, ...]
     toml: tuple[str, ...]
@@ -181,6 +182,7 @@ def explain(group: Group) -> Explanation:
         nearest=record.get("nearest"),
         why=_why(record),
         chain=chain,
+        cwd=record.get("cwd"),
         stack=tuple(record.get("stack") or ()),
         options=options,
         toml=lines,

@@ -39,6 +39,8 @@ def as_text(one: Explanation) -> str:
     if one.stack:
         tell("code", *(_frame(frame) for frame in one.stack[:_FRAMES_SHOWN]))
     tell("by", *(f"{command_line(argv)} (process {pid})" for pid, argv in one.chain))
+    if one.cwd is not None:
+        tell("in", printable(one.cwd))
     if one.options:
         tell("allow", " ".join(map(str, one.options)))
         tell("policy", *(one.toml or (f"none: {one.hint}",)))
@@ -92,6 +94,7 @@ def as_json(one: Explanation) -> dict[str, Any]:
             for frame in one.stack
         ],
         "commands": [{"pid": pid, "argv": [_clean(argument) for argument in argv]} for pid, argv in one.chain],
+        "cwd": _clean(one.cwd),
         "allow": " ".join(map(str, one.options)) or None,
         "policy": list(one.toml),
         "also": list(map(_clean, one.also)),

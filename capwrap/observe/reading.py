@@ -25,7 +25,21 @@ Record: TypeAlias = dict[str, Any]
 LINE_MAX = 4 << 20
 """bytes of a line; the longest that a run writes has two paths, their origins and an argv of 4 KiB, all escaped"""
 
-_TEXTS = ("path", "path2", "asked", "asked2", "via", "host", "address", "grant", "grant2", "nearest", "denied", "hint")
+_TEXTS = (
+    "path",
+    "path2",
+    "asked",
+    "asked2",
+    "via",
+    "host",
+    "address",
+    "grant",
+    "grant2",
+    "nearest",
+    "denied",
+    "hint",
+    "cwd",
+)
 _LISTS = ("argv", "args")
 _WHOLE = ("id", "pid", "tid", "parent", "result", "status", "signal", "times")
 _CALL = ("id", "pid", "syscall", "path")

@@ -158,11 +158,12 @@ def registers(raw: bytes) -> tuple[int, ...]:
 
 
 class Processes:
-    """What is known of the target's processes: their current argv, from process events."""
+    """What is known of the target's processes: their current argv and directory, from events."""
 
     def __init__(self, argv: tuple[str, ...] = ()) -> None:
         self._first = argv
         self._argv: dict[int, tuple[str, ...]] = {}
+        self._cwd: dict[int, str] = {}
 
     def see(self, event: Event) -> None:
         """Take note of a process event; others tell nothing."""
@@ -170,10 +171,21 @@ class Processes:
             return
         if event.kind == ProcessEvent.START:
             self._argv[event.pid] = self.argv(event.result)
+            self._cwd[event.pid] = event.path2
         elif event.kind == ProcessEvent.EXEC:
             self._argv[event.pid] = arguments(event.extra)
+            self._cwd[event.pid] = event.path2
         elif event.kind == ProcessEvent.EXIT:
             self._argv.pop(event.pid, None)
+            self._cwd.pop(event.pid, None)
+
+    def moved(self, event: Event) -> None:
+        """Take note of a change of directory that succeeded."""
+        self._cwd[event.pid] = event.path
+
+    def cwd(self, pid: int) -> str | None:
+        """The directory that a process is in; None where that is not known."""
+        return self._cwd.get(pid) or None
 
     def argv(self, pid: int) -> tuple[str, ...]:
         """argv of a process; of one that was never seen, COMMAND's own."""

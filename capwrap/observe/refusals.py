@@ -34,6 +34,7 @@ _TWO_NAMES = {
 _EXEC_CALLS = frozenset({"execve", "execveat"})
 _CONNECT_CALLS = frozenset({"connect", "sendto", "sendmsg", "sendmmsg"})
 _BIND_CALLS = frozenset({"bind", "listen"})
+_MOVES = frozenset((80, 81))  # chdir, fchdir
 _SAFE = re.compile(r"[A-Za-z0-9@%+=:,./_-]+\Z")
 
 _NEVER = {
@@ -85,6 +86,8 @@ class Refusal:
     """the call's arguments as they stood in its registers"""
     stack: tuple[StackFrame, ...] = ()
     """where in the program the call was made, innermost frame first; empty where it is not known"""
+    cwd: str | None = None
+    """the directory that the process was in"""
 
     @property
     def object(self) -> str:
@@ -162,6 +165,8 @@ class Reader:
             elif event.type in (EventType.REFUSAL, EventType.ABSENT):
                 result.append((event, self.refusal(event)))
             else:
+                if event.type == EventType.ACCESS and event.nr in _MOVES and event.result >= 0:
+                    self.processes.moved(event)
                 result.append((event, None))
         return result
 
@@ -219,6 +224,7 @@ class Reader:
             has=advice.has,
             denied=advice.denied,
             registers=registers(event.registers),
+            cwd=self.processes.cwd(event.pid),
         )
 
     def _advise(self, kind: str, syscall: str, event: Event, needs: Right, extra: str | None) -> _Advice:

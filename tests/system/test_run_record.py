@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 import pytest
 from support.compare import Bench
+from support.run import tool
 
 
 def _one(bench: Bench, kind: str, **fields: object) -> dict[str, object]:
@@ -70,3 +72,59 @@ def test_no_path_that_a_lookup_made_has_a_doubled_slash(recorded: Bench) -> None
         for name in ("path", "path2"):
             if str(record.get(name, "")) != record.get("asked"):
                 assert "//" not in str(record.get(name, "")).replace("dir//file", ""), record
+
+
+MOVES = """
+import os, subprocess, threading
+def told():
+    subprocess.run(["/bin/sh", "-c", "pwd; cat /etc/shadow; :"], stderr=subprocess.DEVNULL)
+told()
+os.chdir("one"); told()
+os.fchdir(os.open("../two", os.O_RDONLY | os.O_DIRECTORY)); told()
+try: os.chdir("not-there")
+except OSError: told()
+thread = threading.Thread(target=os.chdir, args=("../one/deep",)); thread.start(); thread.join(); told()
+os.chdir("../../link"); told()
+"""
+
+
+@pytest.mark.parametrize("verb", ["run", "trace"])
+def test_the_record_tells_in_which_directory_each_process_was(bench: Bench, verb: str) -> None:
+    bench.fresh({"moves.py": MOVES, "one/deep/x": "", "two/x": ""})
+    (bench.work / "link").symlink_to("two")
+    telling = replace(bench, runner=replace(bench.runner, verb=verb))
+    done = telling.confined(["/usr/bin/python3", "-I", "moves.py"], options=("-q", "--events", bench.events))
+    assert done.status == 0, done.describe()
+    pwd = [line for line in done.text.splitlines() if line.startswith("/")]
+    assert [os.path.relpath(path, bench.work) for path in pwd] == [".", "one", "two", "two", "one/deep", "two"]
+    lines = bench.records("process")
+    shells = [line for line in lines if line["event"] == "exec" and line["argv"][:1] == ["/bin/sh"]]  # type: ignore[index]
+    assert [line["cwd"] for line in shells] == pwd
+    pids = [line["pid"] for line in shells]
+    assert [line["cwd"] for line in lines if line["event"] == "start" and line["pid"] in pids] == pwd
+    refused = [line["cwd"] for line in bench.records("refusal") if line["path"] == "/etc/shadow"]
+    assert refused == pwd
+    # what a reader makes of it who follows the changes: the directory of the process that made them
+    (python,) = {line["parent"] for line in lines if line["event"] == "start" and line["pid"] in pids}
+    moves = [line for line in bench.records("access") if line["syscall"] in ("chdir", "fchdir")]
+    assert {line["pid"] for line in moves} == {python}
+    assert [line["path"] for line in moves if int(str(line["result"])) >= 0] == [pwd[1], pwd[2], pwd[4], pwd[5]]
+
+
+def test_a_directory_has_its_name_in_the_namespace_and_a_removed_one_has_none(bench: Bench) -> None:
+    bench.fresh({"gone/x": ""})
+    script = "/bin/true; cd gone; rm x; rmdir ../gone; /bin/echo; :"
+    options = ["-q", "--events", str(bench.events), "--profile", "base"]
+    options += ["--rw", f"{bench.work}=/virtual", "--chdir", "/virtual"]
+    bench.confined(["/bin/sh", "-c", script], options=options)
+    execs = {str(line["argv"]): line for line in bench.records("process") if line["event"] == "exec"}
+    assert execs["['/bin/true']"]["cwd"] == "/virtual"
+    assert execs["['rm', 'x']"]["cwd"] == "/virtual/gone"
+    assert "cwd" not in execs["['/bin/echo']"]
+
+
+def test_the_previous_run_has_the_directory_of_what_was_refused(bench: Bench) -> None:
+    bench.fresh({"deep/x": ""})
+    bench.confined("cd deep; cat </etc/shadow || :")
+    told = bench.runner.native([tool("capwrap"), "explain"], cwd=bench.work, env=bench.env)
+    assert f"\n  in        {bench.work}/deep\n" in told.text, told.describe()
