@@ -52,10 +52,39 @@ static int show(void *ctx, const void *batch, size_t size)
 	return 0;
 }
 
+#define USAGE "usage: capwrap-exec [--chdir DIR] [--fail-on-violation] FILE.cap -- COMMAND [ARG]...\n"
+
 static int usage(void)
 {
-	fprintf(stderr, "usage: capwrap-exec FILE.cap -- COMMAND [ARG]...\n");
+	fputs(USAGE, stderr);
 	return 125;
+}
+
+/* What stands before the image; the index of the image, or 0 where that is no use of ours. */
+static int options(int argc, char **argv, char **chdir, bool *strict)
+{
+	int i = 1;
+
+	for (; i < argc && argv[i][0] == '-'; i++) {
+		if (!strcmp(argv[i], "--fail-on-violation"))
+			*strict = true;
+		else if (!strcmp(argv[i], "--chdir") && i + 1 < argc && argv[i + 1][0])
+			*chdir = argv[++i];
+		else
+			return 0;
+	}
+	return argc - i >= 3 && !strcmp(argv[i + 1], "--") ? i : 0;
+}
+
+/* A directory of the namespace as an absolute path; NULL with errno set. */
+static char *from_here(const char *dir)
+{
+	char *here = dir[0] == '/' ? strdup("") : getcwd(NULL, 0), *path = NULL;
+
+	if (here && asprintf(&path, "%s/%s", here, dir) < 0)
+		path = NULL;
+	free(here);
+	return path;
 }
 
 int main(int argc, char **argv)
@@ -63,23 +92,36 @@ int main(int argc, char **argv)
 	struct summary s = {.n_seen = 0};
 	struct cw_result res;
 	struct stat st;
+	char *dir = NULL;
+	bool strict = false;
 
 	if (argc == 2 && !strcmp(argv[1], "--help")) {
-		printf("usage: capwrap-exec FILE.cap -- COMMAND [ARG]...\n\n"
-		       "Run COMMAND confined by the policy image FILE.cap, which `capwrap compile` wrote.\n"
-		       "See capwrap-exec(1).\n");
+		printf(USAGE "\nRun COMMAND confined by the policy image FILE.cap, which `capwrap compile` wrote.\n"
+		             "See capwrap-exec(1).\n");
 		return fflush(stdout) ? 125 : 0;
 	}
-	if (argc < 4 || strcmp(argv[2], "--") != 0)
+	int at = options(argc, argv, &dir, &strict);
+
+	if (!at)
 		return usage();
+	const char *file = argv[at];
+	char **command = argv + at + 2;
+
+	if (dir) {
+		dir = from_here(dir);
+		if (!dir) {
+			fprintf(stderr, "capwrap: --chdir: %s; change to a directory that exists\n", strerror(errno));
+			return 125;
+		}
+	}
 #ifdef M_ARENA_MAX
 	/* the threads seldom allocate at the same time: an arena for each costs more than sharing one */
 	(void)mallopt(M_ARENA_MAX, 1);
 #endif
-	int fd = open(argv[1], O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO is no image */
+	int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO is no image */
 
 	if (fd < 0 || fstat(fd, &st)) {
-		fprintf(stderr, "capwrap: %s: %s\n", argv[1], strerror(errno));
+		fprintf(stderr, "capwrap: %s: %s\n", file, strerror(errno));
 		return 125;
 	}
 	void *image = S_ISREG(st.st_mode) && st.st_size > 0
@@ -87,20 +129,22 @@ int main(int argc, char **argv)
 	                      : MAP_FAILED;
 
 	if (image == MAP_FAILED) {
-		fprintf(stderr, "capwrap: %s: it is no policy image\n", argv[1]);
+		fprintf(stderr, "capwrap: %s: it is no policy image\n", file);
 		return 125;
 	}
 	close(fd);
 	struct cw_run run = {.image = image,
 	                     .image_size = (size_t)st.st_size,
-	                     .argv = (const char *const *)argv + 3,
+	                     .argv = (const char *const *)command,
 	                     .envp = (const char *const *)environ,
+	                     .chdir = dir,
 	                     .flags = CW_RUN_FOREGROUND,
 	                     .stdio = {-1, -1, -1},
 	                     .sink = show,
 	                     .sink_ctx = &s};
 
 	cw_run(&run, &res);
+	free(dir);
 	for (int i = 0; i < s.n_seen; i++) {
 		fprintf(stderr, "capwrap: refused: %s\n", s.seen[i]);
 		free(s.seen[i]);
@@ -114,7 +158,7 @@ int main(int argc, char **argv)
 	if (res.message[0])
 		fprintf(stderr, "capwrap: %s\n", res.message);
 	if (res.exec_errno) {
-		fprintf(stderr, "capwrap: %s: %s\n", argv[3], strerror(res.exec_errno));
+		fprintf(stderr, "capwrap: %s: %s\n", command[0], strerror(res.exec_errno));
 		return res.exec_errno == ENOENT || res.exec_errno == ENOTDIR ? 127 : 126;
 	}
 	if (WIFSIGNALED(res.status)) {
@@ -126,5 +170,7 @@ int main(int argc, char **argv)
 		raise(WTERMSIG(res.status));
 		return 128 + WTERMSIG(res.status);
 	}
+	if (strict && !WEXITSTATUS(res.status) && res.refusals)
+		return 120;
 	return WEXITSTATUS(res.status);
 }

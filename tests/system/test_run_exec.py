@@ -111,6 +111,62 @@ def test_capwrap_exec_ends_as_capwrap_run_does(bench: Bench, command: list[str],
     assert done.status == status, done.describe()
 
 
+def compiled(bench: Bench, *options: str | Path) -> list[str | Path]:
+    """capwrap-exec without its image, and the image of a policy."""
+    image = bench.root / "policy.cap"
+    done = bench.runner.command(["compile", *options, "-o", image], cwd=bench.work, env=bench.env)
+    assert done.status == 0, done.describe()
+    return [*bench.runner.capwrap_exec, image]
+
+
+@pytest.mark.parametrize("chdir", [".", "{work}", "sub/..", "sub"])
+def test_capwrap_exec_starts_where_it_is_told(each_bench: Bench, chdir: str) -> None:
+    each_bench.fresh({"sub/in": "input\n"})
+    program, image = compiled(each_bench, "--profile", "base", "--ro", "sub")
+    place = chdir.format(work=each_bench.work)
+    command = [image, "--", "sh", "-c", "pwd; cat sub/in in"]
+    unmoved = each_bench.runner.native([program, *command], cwd=each_bench.work, env=each_bench.env)
+    assert unmoved.text == "/\n", unmoved.describe()
+    done = each_bench.runner.native([program, "--chdir", place, *command], cwd=each_bench.work, env=each_bench.env)
+    where = each_bench.work / ("sub" if chdir == "sub" else "")
+    assert done.text == f"{where}\ninput\n", done.describe()
+
+
+def test_capwrap_exec_does_not_start_in_what_is_not_granted(bench: Bench) -> None:
+    bench.fresh({"sub/in": ""})
+    (bench.root / "outside").mkdir()
+    program, image = compiled(bench)
+    for place in ("../outside", "absent", str(bench.root / "outside")):
+        done = bench.runner.native([program, "--chdir", place, image, "--", "pwd"], cwd=bench.work, env=bench.env)
+        assert (done.status, done.text) == (125, ""), done.describe()
+        assert b"Is it granted?" in done.stderr, done.describe()
+
+
+@pytest.mark.parametrize(
+    ("script", "status"), [("cat OUTSIDE || :", 120), ("cat in", 0), ("cat OUTSIDE; exit 3", 3), ("cat absent || :", 0)]
+)
+def test_capwrap_exec_fails_on_a_violation_where_it_is_told_to(bench: Bench, script: str, status: int) -> None:
+    bench.fresh({"in": ""})
+    outside = bench.root / "outside"
+    outside.touch()
+    program, image = compiled(bench)
+    command = [image, "--", "sh", "-c", script.replace("OUTSIDE", str(outside))]
+    done = bench.runner.native([program, "--fail-on-violation", *command], cwd=bench.work, env=bench.env)
+    assert done.status == status, done.describe()
+    mild = bench.runner.native([program, *command], cwd=bench.work, env=bench.env)
+    assert mild.status == (0 if status == 120 else status), mild.describe()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [[], ["--"], ["--chdir"], ["--chdir", "", "F", "--", "true"], ["-x", "F", "--", "true"], ["F", "true", "x"]],
+)
+def test_capwrap_exec_tells_how_it_is_used(bench: Bench, words: list[str]) -> None:
+    done = bench.runner.native([*bench.runner.capwrap_exec, *words], cwd=bench.work, env=bench.env)
+    assert done.status == 125, done.describe()
+    assert done.stderr.startswith(b"usage: capwrap-exec [--chdir DIR] [--fail-on-violation] FILE.cap -- COMMAND")
+
+
 def test_capwrap_exec_refuses_an_image_that_is_damaged(bench: Bench) -> None:
     image = bench.root / "policy.cap"
     bench.runner.executed(["true"], cwd=bench.work, env=bench.env, image=image)
