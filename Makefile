@@ -25,7 +25,7 @@ C_HEADERS := $(wildcard capwrap/engine/*.h rewriters/*.h rewriters/generated/*.h
 TABLES := $(wildcard rewriters/*.tbl)
 # The C that people write: no generated file, and no assembly.
 OWN_C := $(filter-out rewriters/generated/% capwrap/engine/_% %.S,$(C_SOURCES) $(C_HEADERS))
-TEST_C := $(wildcard tests/programs/*/*.[ch] tests/fuzz/*.[ch] bench/programs/*.c examples/demo/*.[ch])
+TEST_C := $(wildcard tests/programs/*/*.[ch] tests/fuzz/*.[ch] bench/programs/*.c examples/*/*.[ch] examples/*/*/*.[ch])
 MAN := $(wildcard man/*.[1-8])
 INSTALL_STAMP := $(VENV)/.installed
 BUILD_STAMP := $(VENV)/.built

@@ -1,0 +1,2 @@
+int parse(const char *text);
+const char *version(void);

@@ -1,0 +1,3 @@
+#define SIDES 4
+
+int corners(void);

@@ -1,0 +1,6 @@
+#include <shape.h>
+
+int corners(void)
+{
+	return SIDES;
+}
