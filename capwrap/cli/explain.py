@@ -94,16 +94,18 @@ def _write(layout: str, groups: list[Group], found: Groups, argv: list[str]) -> 
     if layout == "json":
         for piece in explain_text.json_document(explanations, found.refusals, found.untold):
             emit(piece)
-    elif layout == "sarif":
+    elif layout in ("sarif", "github"):
         from capwrap.cli.launch import current_directory
-        from capwrap.observe import sarif
         from capwrap.observe.places import Places
 
         places = Places.of(current_directory(), os.environ)
-        for piece in sarif.document(explanations, argv=argv, places=places):
-            emit(piece)
-    elif layout == "github":
-        for piece in explain_text.github(list(explanations), found.refusals, found.untold):
+        if layout == "sarif":
+            from capwrap.observe import sarif
+
+            pieces = sarif.document(explanations, argv=argv, places=places)
+        else:
+            pieces = explain_text.github(list(explanations), found.refusals, found.untold, places)
+        for piece in pieces:
             emit(piece)
     else:
         for index, one in enumerate(explanations):

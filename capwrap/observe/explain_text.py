@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from capwrap.observe.explain import Explanation, Frame
+    from capwrap.observe.places import Places
 
 ANNOTATIONS_MAX = 10
 """annotations of one level that GitHub takes from one step"""
@@ -116,7 +117,7 @@ def _clean(text: str | None) -> str | None:
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-def github(explanations: list[Explanation], refusals: int, untold: int) -> Iterator[str]:
+def github(explanations: list[Explanation], refusals: int, untold: int, places: Places) -> Iterator[str]:
     """Workflow commands: at most ANNOTATIONS_MAX annotations, one a path and kind, and everything in a log group.
 
     What a record says stands behind text of ours on every line, for GitHub takes a line that begins with `::` as a
@@ -128,7 +129,7 @@ def github(explanations: list[Explanation], refusals: int, untold: int) -> Itera
     groups = list(grouped.values())
     shown = groups if len(groups) <= ANNOTATIONS_MAX and not untold else groups[: ANNOTATIONS_MAX - 1]
     for group in shown:
-        yield _annotation(group)
+        yield _annotation(group, places)
     if len(shown) < len(groups) or untold:
         more = refusals - sum(one.count for group in shown for one in group)
         yield f"::error title=capwrap::{count(more, 'more refused call')}; the log of this step has them\n"
@@ -139,13 +140,15 @@ def github(explanations: list[Explanation], refusals: int, untold: int) -> Itera
         yield "::endgroup::\n"
 
 
-def _annotation(group: list[Explanation]) -> str:
+def _annotation(group: list[Explanation], places: Places) -> str:
     first = group[0]
     times = sum(one.count for one in group)
     parts = ["title=" + _property(f"capwrap: {first.kind}")]
-    where = next((frame for frame in first.stack if frame.file and frame.line and not frame.file.startswith("/")), None)
-    if where is not None:
-        parts += ["file=" + _property(printable(where.file or "")), f"line={where.line}"]
+    for frame in first.stack:
+        source = places.source(frame.file or "")
+        if source is not None and frame.line:
+            parts += ["file=" + _property(printable(source)), f"line={frame.line}"]
+            break
     calls = "/".join(dict.fromkeys(one.syscall for one in group))
     lines = [
         f"{printable(first.object)}: {calls}: {first.errno}, {REASONS.get(first.kind, first.kind)}"

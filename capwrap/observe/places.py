@@ -46,6 +46,17 @@ class Places:
             return path[len(self.pwd) + 1 :]
         return "" if path == self.pwd else None
 
+    def source(self, path: str) -> str | None:
+        """Relative to the current directory, for a file that is there; None for others.
+
+        Debugging information has names that were relative when something else was built: `sysdeps/x.c` of libc.
+        """
+        inside = self.inside(path)
+        if not inside or not self.pwd:
+            return None
+        name = os.path.normpath(inside)
+        return name if not name.startswith("../") and os.path.isfile(os.path.join(self.pwd, name)) else None
+
     def general(self, path: str) -> str:
         """The path without what differs from run to run, for comparing."""
         told = self.variable(path)

@@ -66,7 +66,7 @@ def _result(one: Explanation, places: Places) -> dict[str, Any]:
         lines.append(f"Allow with: {' '.join(map(str, one.options))}")
     elif one.hint:
         lines.append(printable(one.hint))
-    own = next((frame for frame in one.stack if frame.file and frame.line), None)
+    own = next((frame for frame in one.stack if frame.line and places.source(frame.file or "")), None)
     result: dict[str, Any] = {
         "ruleId": one.kind,
         "ruleIndex": _RULES.index(one.kind) if one.kind in _RULES else -1,
@@ -100,7 +100,8 @@ def _physical(path: str, line: int | None, places: Places) -> dict[str, Any]:
 
 def _artifact(path: str, places: Places) -> dict[str, Any]:
     """Relative to the current directory where it lies there, as code scanners want it."""
-    inside = places.inside(path)
+    # A relative name that is no file of the current directory was relative to another one.
+    inside = places.inside(path) if path.startswith("/") else places.source(path)
     if inside is not None:
         return {"uri": _uri(inside or "."), "uriBaseId": "%SRCROOT%"}
     return {"uri": ("file://" if path.startswith("/") else "") + _uri(path)}

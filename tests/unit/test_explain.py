@@ -254,6 +254,33 @@ def test_github_gets_no_more_annotations_than_it_takes(
     assert out.splitlines()[-1] == "::endgroup::"
 
 
+@pytest.mark.parametrize("named", ["tool.py", "./sub/../tool.py", "{here}/tool.py"])
+def test_what_was_refused_is_told_at_the_line_of_the_checkout_that_led_there(
+    tmp_path: Path, record: Written, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], named: str
+) -> None:
+    """Not at the line of a library, whose debugging information has names of other checkouts."""
+    (tmp_path / "tool.py").touch()
+    (tmp_path / "sub").mkdir()
+    monkeypatch.chdir(tmp_path)
+    others = [{"file": name, "line": 7} for name in ("sysdeps/open64.c", "/usr/lib/os.py", "../tool.py", "sub")]
+    own = {"file": named.format(here=tmp_path), "line": 3}
+    record.refusal("/etc/shadow", "read", stack=[*others, own, {"file": "tool.py", "line": 9}])
+    record.refusal("/etc/gshadow", "read", stack=others)
+    path = record.save(tmp_path / "e")
+    first, second = [
+        line for line in explain(path, "--format", "github", capfd=capfd).splitlines() if "::error " in line
+    ]
+    assert first.startswith("::error title=capwrap%3A not-granted,file=tool.py,line=3::/etc/shadow: ")
+    assert second.startswith("::error title=capwrap%3A not-granted::/etc/gshadow: ")
+    results = json.loads(explain(path, "--format", "sarif", capfd=capfd))["runs"][0]["results"]
+    first, second = [result["locations"][0]["physicalLocation"] for result in results]
+    assert first["region"] == {"startLine": 3}
+    assert first["artifactLocation"]["uriBaseId"] == "%SRCROOT%"
+    assert second == {"artifactLocation": {"uri": "file:///etc/gshadow"}}
+    frames = results[0]["stacks"][0]["frames"]
+    assert frames[0]["location"]["physicalLocation"]["artifactLocation"] == {"uri": "sysdeps/open64.c"}
+
+
 def test_a_sarif_fingerprint_is_the_same_in_the_next_run_and_another_checkout(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
