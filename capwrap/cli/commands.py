@@ -14,7 +14,7 @@ from capwrap.cli.messages import FAILED, emit, printable, say
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-COMMANDS = ("run", "trace", "explain", "suggest", "deps", "check", "inspect", "compile", "doctor")
+COMMANDS = ("run", "trace", "explain", "suggest", "deps", "check", "report", "inspect", "compile", "doctor")
 
 
 class Commands(click.Group):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,6 +11,9 @@ from capwrap.cli.base import Command, complete_files, given_options
 from capwrap.cli.launch import current_directory, given_of
 from capwrap.cli.messages import Failure, printable
 from capwrap.cli.options import POLICY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 @click.command("compile", cls=Command, short_help="Write a policy image for capwrap-exec.")
@@ -33,22 +36,23 @@ def command(source: str | None, output: str, **values: Any) -> int:
     return 0
 
 
-def write_whole(path: str, data: bytes) -> None:
+def write_whole(path: str, data: bytes | Iterable[bytes]) -> None:
     """Write a file so that its name never stands for half of it: a new file beside it, then a rename.
 
-    What is not a regular file (a pipe, /dev/stdout) is written as it is. Raises Failure.
+    What is not a regular file (a pipe, /dev/stdout) is written as it is. `data` may come in pieces. Raises Failure.
     """
+    pieces = (data,) if isinstance(data, bytes) else data
     if not path:
         raise Failure("-o: an empty path; name a file that can be written")
     try:
         if os.path.exists(path) and not os.path.isfile(path):
             with open(path, "wb") as file:
-                file.write(data)
+                file.writelines(pieces)
             return
         beside = f"{os.path.realpath(path)}.{os.getpid()}.new"
         try:
             with open(beside, "xb") as file:
-                file.write(data)
+                file.writelines(pieces)
                 file.flush()
                 os.fsync(file.fileno())
             os.rename(beside, os.path.realpath(path))

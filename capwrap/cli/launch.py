@@ -38,8 +38,8 @@ def launch(
 ) -> int:
     """Run COMMAND under the policy of `options`; the exit status. Where a signal ended COMMAND, it does not return.
 
-    `append`: the run is added to the record of `events`; `layout`: how that is written, ndjson or chrome. `traced`: the policy holds nothing back, and `verbose` tells
-    of every call as it comes.
+    `append`: the run is added to the record of `events`; `layout`: how that is written, ndjson or chrome. `traced`: the
+    policy holds nothing back, and `verbose` tells of every call as it comes.
     """
     from capwrap import engine as engines
     from capwrap.observe.recording import Recording

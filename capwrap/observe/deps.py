@@ -10,6 +10,7 @@ from enum import IntFlag
 from typing import TYPE_CHECKING
 
 from capwrap.observe.events_file import EventsError
+from capwrap.observe.places import settled
 
 if TYPE_CHECKING:
     from capwrap.observe.reading import Events, Record
@@ -122,10 +123,7 @@ class Collector:
     def _name(self, action: Action, path: str) -> Name | None:
         if not path.startswith("/") or path.startswith(_KERNELS):
             return None
-        if "/../" in path or path.endswith("/.."):
-            path = os.path.realpath(path)  # the kernel alone followed it
-        elif "//" in path or "/./" in path or path.endswith(("/", "/.")):
-            path = "/" + "/".join(part for part in path.split("/") if part not in ("", "."))
+        path = settled(path)
         name = action.names.get(path)
         if name is None:
             if self._count >= NAMES_MAX:

@@ -11,7 +11,7 @@ from capwrap.observe.processes import Tree, cut
 from capwrap.observe.remedy import Option, read_options, toml_lines, what_else
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from capwrap.observe.reading import Events, Record
 
@@ -97,12 +97,18 @@ class Groups:
 
     def read(self, events: Events) -> None:
         """Take all refusals of a record."""
-        tree = Tree(events.run.get("argv") or [])
-        for record in events:
+        for _ in self.passing(events, events.run):
+            pass
+
+    def passing(self, records: Iterable[Record], run: Record) -> Iterator[Record]:
+        """The lines of a record, handed on one by one when their refusals are taken. `run`: its first line."""
+        tree = Tree(run.get("argv") or [])
+        for record in records:
             if record["type"] == "process":
                 tree.see(record)
             elif record["type"] == "refusal":
                 self._add(record, tree)
+            yield record
 
     def _add(self, record: Record, tree: Tree) -> None:
         times = max(1, record.get("times") or 1)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 #: What mkstemp(3), Python's tempfile, git and their kin put at the end of a name's stem.
 _TAIL = re.compile(r"[A-Za-z0-9_]{6,}\Z")
+_PATH_MAX = 4096  # linux/limits.h
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,17 @@ class Places:
 def _place(path: str) -> str:
     path = path.rstrip("/")
     return os.path.realpath(path) if path.startswith("/") else ""
+
+
+def settled(path: str) -> str:
+    """An absolute path without `//`, `.` and a slash at its end. Where it has `..`, which the kernel alone followed,
+    what it is on this host; longer than the kernel takes one, what it says.
+    """
+    if "/../" in path or path.endswith("/.."):
+        path = os.path.realpath(path) if len(path) <= _PATH_MAX else os.path.normpath(path)
+    elif "//" not in path and "/./" not in path and not path.endswith(("/", "/.")):
+        return path
+    return "/" + "/".join(part for part in path.split("/") if part not in ("", "."))
 
 
 def is_temporary(path: str, places: Places) -> bool:

@@ -48,6 +48,7 @@ _NEEDED: dict[str, tuple[str, ...]] = {
     "refusal": (*_CALL, "kind", "needs", "errno"),
     "absent": (*_CALL, "kind", "needs", "errno"),
     "process": ("event", "pid"),
+    "run": (),
     "end": (),
 }
 _LARGEST = (1 << 63) - 1
@@ -61,7 +62,8 @@ _KNOWN_NAMES: set[tuple[str, ...]] = set()
 class Events:
     """A record being read: iterate over it for its lines, from the second on, with the texts decoded.
 
-    `run` is the first line; `problems`, valid after the last line, says why what was read is not everything.
+    `run` is the first line; in a record to which runs were added, one stands before each of these too. `problems`,
+    valid after the last line, says why what was read is not everything.
     """
 
     name: str

@@ -180,9 +180,13 @@ class Replay:
         """Grants that no call used: (virtual path, rights, what they come from). Those that the devices or COMMAND's
         own files bring are not told of.
         """
+        return (grant[:3] for grant in self.grants() if not grant[3])
+
+    def grants(self) -> Iterator[tuple[str, str, str, bool]]:
+        """The same grants, used or not: (virtual path, rights, what they come from, whether a call used it)."""
         for node in self._space.nodes():
-            if _is_grant(node) and node.origin and id(node) not in self._used:
-                yield node.path, format_rights(node.rights), node.origin
+            if _is_grant(node) and node.origin:
+                yield node.path, format_rights(node.rights), node.origin, id(node) in self._used
 
 
 def _is_grant(node: Node) -> bool:

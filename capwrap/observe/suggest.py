@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from capwrap.observe.events_file import EventsError
 from capwrap.observe.guard import guarded, holds_guarded
-from capwrap.observe.places import Places, looks_random_name, temporary_glob
+from capwrap.observe.places import Places, looks_random_name, settled, temporary_glob
 from capwrap.observe.remedy import read_options
 from capwrap.policy.check import decide
 from capwrap.policy.errors import PolicyError
@@ -132,9 +132,7 @@ class Needs:
             return
         if path.startswith("/dev/") or path == "/dev":
             self.devices = True
-        if "/../" in path or path.endswith("/.."):
-            path = os.path.realpath(path)
-        path = "/" + "/".join(part for part in path.split("/") if part not in ("", "."))
+        path = settled(path)
         known = self.names.get(path)
         if known is None and len(self.names) >= NAMES_MAX:
             raise EventsError(f"more than {NAMES_MAX} different names; take fewer records at a time")

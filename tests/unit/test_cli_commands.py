@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).resolve().parents[2]
-LATER = ("report", "bench")
+LATER = ("bench",)
 
 
 @pytest.fixture(autouse=True)

@@ -32,7 +32,7 @@ EXPECTED = {
     "capwrap-syscalls.7",  # rewriters/generate.py makes it
     *(f"capwrap-{command}.1" for command in COMMANDS),
 }
-LATER = ("report", "bench")
+LATER = ("bench",)
 
 
 def command_of(name: str) -> click.Command:
@@ -102,7 +102,7 @@ def test_the_first_page_has_the_options_and_commands_of_capwrap() -> None:
 def test_the_choices_of_an_option_are_in_the_page(name: str) -> None:
     command = command_of(name)
     text = (MAN / f"capwrap-{name}.1").read_text()
-    if name == "compile":
+    if name in ("compile", "report"):
         text += (MAN / "capwrap-run.1").read_text()  # which it refers to
     for parameter in command.params:
         if isinstance(parameter.type, click.Choice):
