@@ -149,6 +149,18 @@ void cw_on_interrupted(struct cw_engine *e, struct cw_task *t, bool stops)
 	}
 }
 
+/*
+ * The trap flag stops a program behind each of its instructions, and the stub's are none of them. Were the thread taken out for
+ * it, a call that takes several of them would be made anew for ever.
+ */
+static bool is_step_in_stub(const struct cw_task *t, int sig, const struct user_regs_struct *regs)
+{
+	siginfo_t info;
+
+	return sig == SIGTRAP && (t->pending == CW_IN_STUB || t->pending == CW_DELIVERING) && cw_in_stub(regs->rip) &&
+	       !ptrace(PTRACE_GETSIGINFO, t->tid, NULL, &info) && info.si_code == TRAP_TRACE;
+}
+
 void cw_on_signal(struct cw_engine *e, struct cw_task *t, int sig)
 {
 	struct user_regs_struct regs;
@@ -160,6 +172,10 @@ void cw_on_signal(struct cw_engine *e, struct cw_task *t, int sig)
 	if (ours)
 		t->called = false;
 	if (!ptrace(PTRACE_GETREGS, t->tid, NULL, &regs)) {
+		if (is_step_in_stub(t, sig, &regs)) {
+			cw_resume(t, 0);
+			return;
+		}
 		take_out(e, t, &regs);
 		if (!cw_tracing(e) && cw_waits_for_answer(&regs) && !cw_decide_interrupted(e, t, &regs)) {
 			if (ours) {
