@@ -68,7 +68,15 @@ def _same(output: str, name: str) -> bool:
 
 def _replay(policy: Policy, argv: list[str] | None) -> Replay:
     from capwrap.cli.launch import current_directory
+    from capwrap.observe.places import settled
     from capwrap.observe.replay import Replay
     from capwrap.policy.build import build_namespace
+    from capwrap.policy.items import Grant
 
-    return Replay(build_namespace(policy, command=argv or None, cwd=current_directory(), environ=os.environ))
+    space = build_namespace(policy, command=argv or None, cwd=current_directory(), environ=os.environ)
+    for item in policy.items:
+        if isinstance(item, Grant) and item.where is None:
+            node = space.index.get(settled(item.virtual) if item.virtual else space.host.walk(item.path).path)
+            if node is not None:
+                node.origin = node.origin or "the command line"  # as what nobody wrote down has none
+    return Replay(space)

@@ -172,6 +172,18 @@ def test_a_grant_that_no_call_used_is_told_as_check_tells_it(
     assert f"no call used:\n  {tmp_path}/out  [rw, {policy}:2]\n" in capfd.readouterr().out
 
 
+def test_a_grant_of_the_command_line_is_told_and_what_comes_with_a_command_is_not(
+    tmp_path: Path, record: Written, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "in").mkdir()
+    monkeypatch.chdir(tmp_path)
+    options = ("--profile", "runtime", "--ro", "in", "--rw", f"{tmp_path}/in=/srv//data/")
+    document = shown(record.save(tmp_path / "e"), capfd=capfd, options=options)
+    told = {rule["path"]: rule["rights"] for rule in document["policy"] if rule["origin"] == "the command line"}
+    assert told == {f"{tmp_path}/in": "ro", "/srv/data": "rw"}
+    assert all(rule["origin"] for rule in document["policy"])
+
+
 def test_without_a_policy_nothing_is_said_of_grants_but_which_were_used(
     tmp_path: Path, record: Written, capfd: pytest.CaptureFixture[str]
 ) -> None:
