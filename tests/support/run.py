@@ -115,6 +115,7 @@ PACKAGES = {
     "ar": "binutils",
     "bash": "bash",
     "cc": "gcc",
+    "chromedriver": "chromium-driver",
     "env": "coreutils",
     "find": "findutils",
     "go": "golang-go",
@@ -227,7 +228,7 @@ def nobody(copy: Path) -> Runner:
     require("setpriv")
     python = _readable_python(copy)
     site = copy / "site"
-    leave = shutil.ignore_patterns("mypy*", "ruff*", "pip*", "setuptools*")
+    leave = shutil.ignore_patterns("mypy*", "ruff*", "pip*", "setuptools*", "selenium*", "trio*")
     shutil.copytree(sysconfig.get_path("platlib"), site, ignore=leave)
     if not (site / "capwrap").is_dir():  # an editable install: the package lies in the tree
         shutil.copytree(REPO / "capwrap", site / "capwrap")

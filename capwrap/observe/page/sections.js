@@ -226,7 +226,7 @@ const callTable = new SortedTable("Calls in the order of their first time", "cal
 
 function nameOf(row) {
   const [one, other] = [calls.name[row], calls.name2[row]].map((name) => (name === NONE ? "" : names.paths[name]));
-  return other ? `${one} -> ${other}` : one;
+  return other ? `${one} -> ${other}` : one || "(no name)";
 }
 
 const grantTable = new SortedTable("Grants that no call used", "grant", [
