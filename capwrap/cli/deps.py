@@ -42,6 +42,7 @@ UNDECLARED = 1
     shell_complete=complete_files,
     help="Compare with the rules of a makefile or depfile; 1 where something was used and not declared.",
 )
+@click.option("--split", is_flag=True, help="Each command that a make or ninja in a record starts is an action.")
 @click.option("--all", "everything", is_flag=True, help="With --declared, files outside of the current directory too.")
 @click.argument("events", metavar="[EVENTS]...", nargs=-1, shell_complete=complete_files)
 def command(
@@ -50,11 +51,13 @@ def command(
     target: str | None,
     absent: str | None,
     declared: str | None,
+    split: bool,
     everything: bool,
 ) -> int:
     """Write what the commands of the records EVENTS read, wrote and looked for in vain; standard input without them.
 
-    Each record is one action of a build. With --declared, races between actions that no rule orders are told too.
+    Each record is one action of a build, or with --split and --declared each command of a make or ninja in it. With
+    --declared, races between actions that no rule orders are told too.
     """
     from capwrap.cli.launch import current_directory
     from capwrap.cli.progress import Progress
@@ -64,8 +67,11 @@ def command(
     names = events or ("-",)
     if target is not None and len(names) > 1:
         raise Failure("-o: one target for several records; leave it out, or give one record")
+    if target is not None and split:
+        raise Failure("-o: one target for several actions; leave it out, or --split")
     cwd = current_directory()
-    collector, problems = Collector(), list[str]()
+    split = split or (declared is not None and target is None)
+    collector, problems = Collector(split), list[str]()
     with Progress([size_of(name) for name in names]) as progress:
         for name in names:
             record = open_events(name, progress.tell)
@@ -79,13 +85,15 @@ def command(
     if declared is None:
         _write(collector.actions, layout, target, cwd, None, None)
         return 0
-    from capwrap.observe.declared import compare, races, read_rules
+    from capwrap.observe.declared import by_recipe, compare, find_targets, races, read_rules
 
     rules = read_rules(declared, cwd)
-    compared = [compare(action, rules, None if everything else cwd) for action in collector.actions]
+    find_targets(collector.actions, rules)
     found = list(races(collector.actions, rules))
-    _write(collector.actions, layout, target, cwd, compared, found)
-    return UNDECLARED if _tell(collector.actions, compared, found, rules, cwd) else 0
+    recipes = by_recipe(collector.actions)
+    compared = [compare(action, rules, None if everything else cwd) for action in recipes]
+    _write(recipes, layout, target, cwd, compared, found)
+    return UNDECLARED if _tell(recipes, compared, found, rules, cwd) else 0
 
 
 def _write(
@@ -104,10 +112,14 @@ def _write(
         say(f"{printable(path)}: a depfile cannot hold this name; it is left out (--format json has it)")
 
     made = []
+    built = {action.record for action in actions if action.chain}
     for index, action in enumerate(actions):
         targets = [target] if target is not None else action.outputs()
         if layout == "json":
+            targets = list(action.targets) or targets
             made.append(depfile.as_json(action, targets, compared[index] if compared is not None else None))
+            continue
+        if not targets and action.record in built:
             continue
         if not targets:
             raise Failure(f"{printable(action.record)}: it wrote nothing; name what depends on it with -o TARGET")
@@ -156,9 +168,9 @@ def _tell(actions: list[Action], compared: list[Comparison], found: list[Race], 
             say("\n".join([f"{command_line(action.argv)}:", *lines]))
     for race in found:
         wrong = True
-        first, second = command_line(race.first.argv), command_line(race.second.argv)
-        say(
-            f"{race.kind}: {shown(race.path)}: no rule of {printable(rules.file)} orders\n"
-            f"  {first} ({printable(race.first.record)})\n  {second} ({printable(race.second.record)})"
-        )
+        named = [
+            f"  {command_line(action.argv)} ({', '.join(map(shown, action.targets)) or printable(action.record)})"
+            for action in (race.first, race.second)
+        ]
+        say("\n".join([f"{race.kind}: {shown(race.path)}: no rule of {printable(rules.file)} orders", *named]))
     return wrong

@@ -8,13 +8,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from capwrap.observe.deps import Action, Use, is_output
+from capwrap.observe.deps import Action, Use, is_output, joined
 from capwrap.observe.events_file import EventsError
+from capwrap.observe.recipes import Recipe, Recipes
 
 RACES_MAX = 1000
 """races that are told"""
 _SIZE_MAX = 64 << 20
 _ESCAPED = re.compile(r"\\([ #:\\])|\$\$")
+_ASSIGNS = re.compile(r"\s*(?:override\s|export\s|private\s)?\s*[^\s:=]+\s*[:?+!]?:?=")
+_DATA_BASE = "# Make data base, printed on"
+_NODE = re.compile(r'^"(\w+)" \[label="(.*)"\]$', re.MULTILINE)
+_EDGE = re.compile(r'^"(\w+)" -> "(\w+)"', re.MULTILINE)
 
 
 @dataclass(slots=True)
@@ -23,6 +28,7 @@ class Rules:
 
     file: str
     needs: dict[str, set[str]] = field(default_factory=dict)
+    recipes: Recipes = field(default_factory=Recipes)
 
     def before(self, first: str, then: str) -> bool:
         """Whether a declared edge, or several, lead from the target `first` to the target `then`."""
@@ -55,8 +61,8 @@ def _closure(frozen: _Frozen, target: str) -> frozenset[str]:
 
 
 def read_rules(name: str, cwd: str) -> Rules:
-    """The rules of a makefile or depfile, or of `make -pn`: `TARGET...: PREREQUISITE...`. Variables, patterns and
-    recipes pass by. Relative names are of the directory `cwd`. Raises EventsError where the file cannot be read.
+    """The rules of a makefile or depfile, of `make -pn`, or of `ninja -t graph`. Relative names are of the directory
+    `cwd`, or of the one that a make says that it ran in. Raises EventsError where the file cannot be read.
     """
     try:
         with open(name, encoding="utf-8", errors="surrogateescape") as file:
@@ -67,19 +73,66 @@ def read_rules(name: str, cwd: str) -> Rules:
     if len(text) > _SIZE_MAX:
         raise EventsError(f"--declared {name}: larger than {_SIZE_MAX >> 20} MiB; name a makefile or depfile")
     rules = Rules(name)
-    for line in text.replace("\\\n", " ").split("\n"):
-        if line.startswith(("\t", "#")) or ":" not in line:
-            continue
-        head, tail = _parted(line)
-        if head is None or tail.startswith("=") or "%" in head or "$(" in head:
-            continue
-        tail = tail.removeprefix(":").partition(";")[0].replace(" | ", " ")
-        wanted = {_absolute(word, cwd) for word in _words(tail) if word != "|" and not word.startswith("$(")}
-        for target in _words(head):
-            rules.needs.setdefault(_absolute(target, cwd), set()).update(wanted)
+    if text.startswith("digraph ninja {"):
+        _read_graph(text, cwd, rules)
+    else:
+        _read_makefile(text, cwd, rules)
     if not rules.needs:
         raise EventsError(f"--declared {name}: it has no rule; write `TARGET: PREREQUISITE...` as in a makefile")
     return rules
+
+
+def _read_makefile(text: str, cwd: str, rules: Rules) -> None:
+    """`TARGET...: PREREQUISITE...` with recipes. Variables and patterns pass by. Of what `make -pn` prints, only its
+    data bases count, one of each make, in which CURDIR is the directory.
+    """
+    printed = text.startswith(_DATA_BASE) or "\n" + _DATA_BASE in text
+    counts, directory, none = not printed, cwd, False
+    recipes: list[Recipe] = []
+    for line in text.replace("\\\n", " ").split("\n"):
+        if printed and line.startswith("#"):
+            if line.startswith(_DATA_BASE):
+                counts, directory = True, cwd
+            elif line.startswith("# Finished Make data base"):
+                counts = False
+            none = line == "# Not a target:"
+            continue
+        if not counts:
+            continue
+        if line.startswith("\t"):
+            for recipe in recipes:
+                recipe.lines.append(line)
+            continue
+        if printed and line.startswith("CURDIR := "):
+            directory = os.path.join(cwd, line.removeprefix("CURDIR := "))
+            continue
+        head, tail = (None, "") if none or line.startswith("#") else _parted(line)
+        none = False
+        if line.strip() and not line.startswith("#"):
+            recipes = []
+        if head is None or tail.startswith("=") or "%" in head or "$(" in head or _ASSIGNS.match(tail):
+            continue
+        tail, semicolon, command = tail.removeprefix(":").partition(";")
+        needs = [word for word in _words(tail) if not word.startswith("$(")]
+        wanted = {_absolute(word, directory) for word in needs if word != "|"}
+        for target in _words(head):
+            path = _absolute(target, directory)
+            rules.needs.setdefault(path, set()).update(wanted)
+            recipes.append(Recipe(path, target, directory, needs, [command] if semicolon else []))
+            rules.recipes.add(recipes[-1])
+
+
+def _read_graph(text: str, cwd: str, rules: Rules) -> None:
+    """What `ninja -t graph` prints: an edge between files, or through a node for an edge of several."""
+    names = {found[1]: found[2] for found in _NODE.finditer(text)}
+    before: dict[str, list[str]] = {}
+    for found in _EDGE.finditer(text):
+        before.setdefault(found[2], []).append(found[1])
+    for node, name in names.items():
+        needs = [each for one in before.get(node, ()) for each in ([one] if one in names else before.get(one, ()))]
+        if node in before:
+            wanted = {_absolute(names[each], cwd) for each in needs if each in names}
+            rules.needs.setdefault(_absolute(name, cwd), set()).update(wanted)
 
 
 def _parted(line: str) -> tuple[str | None, str]:
@@ -119,7 +172,7 @@ def compare(action: Action, rules: Rules, top: str | None) -> Comparison:
     and what is declared; None: everything.
     """
     outputs = action.outputs()
-    targets = sorted(set(outputs) & rules.needs.keys())
+    targets = sorted((set(outputs) & rules.needs.keys()) | (set(action.targets) if len(action.targets) == 1 else set()))
     needs: set[str] = set()
     for target in targets:
         needs |= rules.needs[target]
@@ -132,7 +185,7 @@ def compare(action: Action, rules: Rules, top: str | None) -> Comparison:
         sorted(path for path in inputs - needs if counts(path)),
         sorted(path for path in set(outputs) - set(targets) if counts(path)),
         sorted(path for path in needs - inputs if not os.path.isdir(path)),
-        [] if targets else sorted(rules.needs) if len(rules.needs) == 1 else [],
+        [] if targets or action.chain else sorted(rules.needs) if len(rules.needs) == 1 else [],
         targets,
     )
 
@@ -150,7 +203,7 @@ class Race:
 
 def races(actions: list[Action], rules: Rules) -> Iterator[Race]:
     """The races, at most RACES_MAX. `first` did its part before `second`, as far as the records know times."""
-    makers = {id(action): [path for path in action.outputs() if path in rules.needs] for action in actions}
+    order = _Order(actions, rules)
     users: dict[str, list[Action]] = {}
     shared = {path for action in actions for path, name in action.names.items() if _changes(action, path)}
     for action in actions:
@@ -162,12 +215,65 @@ def races(actions: list[Action], rules: Rules) -> Iterator[Race]:
         for index, one in enumerate(using):
             for other in using[index + 1 :]:
                 race = _race(path, one, other)
-                if race is None or _ordered(makers[id(one)], makers[id(other)], rules):
+                if race is None or order.of(one, other):
                     continue
                 yield race
                 told += 1
                 if told == RACES_MAX:
                     return
+
+
+def find_targets(actions: list[Action], rules: Rules) -> None:
+    """Set of each action that a make started what it was run for: the targets whose recipes have its command, of these
+    those that it wrote if it wrote one, and else the targets that it wrote.
+    """
+    for action in actions:
+        if not action.chain:
+            continue
+        written = [path for path in action.outputs() if path in rules.needs]
+        found = rules.recipes.targets(action.argv, action.cwd)
+        action.targets = tuple(path for path in written if path in found) or found or tuple(written)
+
+
+def by_recipe(actions: list[Action]) -> list[Action]:
+    """The actions with the lines of each recipe put together, where it is known of what recipe they are."""
+    groups: dict[object, list[Action]] = {}
+    for action in actions:
+        one = action.chain and len(action.targets) == 1
+        key = (action.record, action.chain[-1][0], action.targets) if one else id(action)
+        groups.setdefault(key, []).append(action)
+    return [joined(group) for group in groups.values()]
+
+
+class _Order:
+    """Which actions a build orders, by its rules and by how they were started."""
+
+    def __init__(self, actions: list[Action], rules: Rules) -> None:
+        self._rules = rules
+        self._written = {id(action): {path for path in action.outputs() if path in rules.needs} for action in actions}
+        self._of_record: dict[str, set[str]] = {}
+        for action in actions:
+            self._of_record.setdefault(action.record, set()).update(self._written[id(action)], action.targets)
+
+    def of(self, one: Action, other: Action) -> bool:
+        """Whether one of the two runs behind the other."""
+        if one.record != other.record:
+            return self._declared(self._of_record[one.record], self._of_record[other.record])
+        for (make, mine), (another, theirs) in zip(one.chain, other.chain, strict=False):
+            if make != another:
+                return True  # two makes that one action ran
+            if mine is not theirs:
+                return self._declared(self._targets(mine), self._targets(theirs))
+        return True  # one of them ran the make that the other is of
+
+    def _targets(self, action: Action) -> set[str]:
+        return set(action.targets) or self._written.get(id(action), set())
+
+    def _declared(self, mine: set[str], theirs: set[str]) -> bool:
+        """By a target in common, of which they are lines of the recipe, or by edges."""
+        if not mine.isdisjoint(theirs):
+            return True
+        return any(self._rules.before(a, b) or self._rules.before(b, a) for a in mine for b in theirs)
 
 
 def _changes(action: Action, path: str) -> bool:
@@ -176,12 +282,6 @@ def _changes(action: Action, path: str) -> bool:
     if use & Use.MADE and use & Use.REMOVED:
         return False
     return bool(use & (Use.WRITTEN | Use.REMOVED))
-
-
-def _ordered(one: list[str], other: list[str], rules: Rules) -> bool:
-    if set(one) & set(other):
-        return True  # lines of one recipe, which make runs one after the other
-    return any(rules.before(a, b) or rules.before(b, a) for a in one for b in other)
 
 
 def _race(path: str, one: Action, other: Action) -> Race | None:

@@ -75,6 +75,8 @@ def as_json(action: Action, targets: list[str], compared: Comparison | None) -> 
         "outputs": list(map(_clean, action.outputs())),
         "absent": list(map(_clean, action.absent())),
     }
+    if action.chain:
+        made["cwd"] = None if action.cwd is None else _clean(action.cwd)
     if compared is not None:
         made["undeclared_inputs"] = list(map(_clean, compared.undeclared_inputs))
         made["undeclared_outputs"] = list(map(_clean, compared.undeclared_outputs))
@@ -87,9 +89,14 @@ def race_json(race: Race) -> dict[str, Any]:
     return {
         "kind": race.kind,
         "path": _clean(race.path),
-        "first": {"record": _clean(race.first.record), "argv": list(map(_clean, race.first.argv))},
-        "second": {"record": _clean(race.second.record), "argv": list(map(_clean, race.second.argv))},
+        "first": _racing(race.first),
+        "second": _racing(race.second),
     }
+
+
+def _racing(action: Action) -> dict[str, Any]:
+    named = {"record": _clean(action.record), "argv": list(map(_clean, action.argv))}
+    return named | {"targets": list(map(_clean, action.targets))}
 
 
 def document(actions: list[dict[str, Any]], found: list[dict[str, Any]] | None) -> str:

@@ -1,4 +1,4 @@
-"""What a command read, wrote and looked for in vain, from its record: one action of a build."""
+"""What a command read, wrote and looked for in vain, from its record: an action of a build, or all of them."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ from capwrap.observe.events_file import EventsError
 from capwrap.observe.places import settled
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from capwrap.observe.builds import Chain
     from capwrap.observe.reading import Events, Record
 
 NAMES_MAX = 1_000_000
@@ -56,15 +59,21 @@ class Name:
     written_at: float = 0.0
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Action:
-    """One record."""
+    """One record, or what one process did that a make or ninja in it started."""
 
     record: str
     argv: list[str]
     begun: float = 0.0
     """seconds since 1970; 0: the record does not know"""
     names: dict[str, Name] = field(default_factory=dict)
+    cwd: str | None = None
+    """where it was started, if that is known"""
+    chain: Chain = ()
+    """the makes that it is of, with their actions, itself the last"""
+    targets: tuple[str, ...] = ()
+    """what it was run for, as far as rules tell; of several it is not known which"""
 
     def inputs(self) -> list[str]:
         """Files that were read, and programs that were executed, sorted. No directories."""
@@ -102,23 +111,44 @@ def is_output(name: Name) -> bool:
 class Collector:
     """Reads records, a line at a time; its memory grows with the different names, up to NAMES_MAX."""
 
-    def __init__(self) -> None:
+    def __init__(self, split: bool = False) -> None:
+        """`split`: a record of a make or ninja is an action for each process that it started."""
         self.actions: list[Action] = []
+        self._split = split
         self._count = 0
 
     def read(self, events: Events) -> Action:
-        """The action of one record."""
+        """The action of one record; where records are split, what is beneath no make in it."""
         begun = events.run.get("time")
         start = float(begun) if isinstance(begun, (int, float)) and 0 <= begun < 1e11 else 0.0
-        action = Action(events.name, list(events.run.get("argv") or []), start)
-        self.actions.append(action)
+        first = action = Action(events.name, list(events.run.get("argv") or []), start)
+        self.actions.append(first)
+        build = None
+        if self._split:
+            from capwrap.observe.builds import Build
+
+            build = Build(first, lambda: self._another(first))
         for record in events:
             kind = record["type"]
+            if build is not None:
+                if kind == "process":
+                    build.see(record)
+                    continue
+                whose = build.action(record["pid"])
+                if whose is None:
+                    continue
+                action = whose
             if kind == "access":
                 self._access(action, record, start + record.get("t", 0))
             elif kind in ("absent", "refusal") and (kind == "absent" or record["errno"] in ("ENOENT", "ENOTDIR")):
                 self._looked(action, _asked(record), start + record.get("t", 0))
-        return action
+        if not first.names and self.actions[-1] is not first:
+            self.actions.remove(first)
+        return first
+
+    def _another(self, first: Action) -> Action:
+        self.actions.append(Action(first.record, [], first.begun))
+        return self.actions[-1]
 
     def _name(self, action: Action, path: str) -> Name | None:
         if not path.startswith("/") or path.startswith(_KERNELS):
@@ -196,6 +226,28 @@ class Collector:
             return
         name.use |= Use.REMOVED
         name.written_at = name.written_at or at
+
+
+def joined(actions: Sequence[Action]) -> Action:
+    """Several actions that ran one after the other, as one: the lines of a recipe."""
+    if len(actions) == 1:
+        return actions[0]
+    first = actions[0]
+    whole = Action(first.record, first.argv, first.begun, {}, first.cwd, first.chain, first.targets)
+    for action in actions:
+        for path, after in action.names.items():
+            name = whole.names.setdefault(path, Name())
+            new = after.use
+            if name.use & Use.WRITTEN:
+                new &= ~(Use.READ | Use.ABSENT)
+            if name.use & (Use.READ | Use.WRITTEN):
+                new &= ~(Use.MADE | Use.ABSENT)
+            if new & Use.WRITTEN:
+                name.use &= ~Use.REMOVED
+            name.use |= new
+            name.read_at = name.read_at or after.read_at
+            name.written_at = name.written_at or after.written_at
+    return whole
 
 
 def _there_since(path: str, begun: float) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +131,136 @@ def test_a_planted_race_is_named_with_both_actions(bench: Bench) -> None:
     (bench.work / "Mended").write_text(mended.replace("three: one", "three: one shared.txt"))
     after = deps(bench, "--format", "json", "--declared", "Mended", *records)
     assert json.loads(after.stdout)["races"] == [], after.describe()
+
+
+WHOLE = """\
+all: one two three four
+.PHONY: all sub
+one: one.in
+\t@mkdir -p out
+\tsleep 0.2; cp one.in one
+\techo 1 >shared.txt
+two: two.in
+\tcat $< shared.txt >$@ 2>/dev/null; true
+three: one
+\t@cat one >$@; \\
+\tcat shared.txt >>$@
+\trm -f t.tmp; cp $< t.tmp; rm t.tmp
+four: sub
+\tmkdir -p out
+\tcp sub/s "$@"
+sub: one
+\t$(MAKE) -C sub
+"""
+NESTED = "all: s t\ns: in\n\tcp in s; cp in log\nt: in\n\tcp $^ $@\n\techo >>log; cat ../two >/dev/null\n"
+
+
+def races_of(told: Outcome, work: Path) -> set[tuple[str, frozenset[tuple[str, str]]]]:
+    """(path, what raced: its targets and the end of its command)."""
+    found: list[dict[str, Any]] = json.loads(told.stdout)["races"]
+    return {
+        (
+            os.path.relpath(race["path"], work),
+            frozenset(
+                (" ".join(os.path.relpath(target, work) for target in one["targets"]), one["argv"][-1])
+                for one in (race["first"], race["second"])
+            ),
+        )
+        for race in found
+    }
+
+
+@pytest.mark.parametrize("verb", ["run", "trace"])
+def test_the_races_of_a_whole_parallel_make_are_named_from_one_record_of_it(bench: Bench, verb: str) -> None:
+    require("make")
+    files = {"Makefile": WHOLE, "one.in": "1\n", "two.in": "2\n", "sub/Makefile": NESTED, "sub/in": "3\n"}
+    bench.fresh(files)
+    telling = replace(bench, runner=replace(bench.runner, verb=verb))
+    built = telling.confined(["make", "-j4"], options=("-q", "--events", bench.events))
+    assert built.status == 0, built.describe()
+    rules = bench.runner.native(["make", "-pnrR"], cwd=bench.work, env=bench.env)
+    (bench.work / "rules").write_bytes(rules.stdout)
+    told = deps(bench, "--format", "json", "--declared", "rules", bench.events)
+    assert told.status == 1, told.describe()
+    log = "cp in s; cp in log", "echo >>log; cat ../two >/dev/null"
+    # `three` and `four` need `one` and are ordered behind it; `two` is not, nor are the two of the make in `sub`
+    assert races_of(told, bench.work) == {
+        (
+            "shared.txt",
+            frozenset([("one", "echo 1 >shared.txt"), ("two", "cat two.in shared.txt >two 2>/dev/null; true")]),
+        ),
+        ("two", frozenset([("two", "cat two.in shared.txt >two 2>/dev/null; true"), ("sub/t", log[1])])),
+        ("sub/log", frozenset([("sub/s", log[0]), ("sub/t", log[1])])),
+    }, told.describe()
+    said = os.fsdecode(told.stderr)
+    assert re.search(r"shared\.txt: no rule of rules orders\n.*echo 1 >shared\.txt' \(one\)", said) or re.search(
+        r"shared\.txt: no rule of rules orders\n.*\(two\)\n.*echo 1 >shared\.txt' \(one\)", said
+    ), said
+    assert "written and not declared: shared.txt" in said
+    assert "t.tmp" not in said
+    actions: list[dict[str, Any]] = json.loads(told.stdout)["actions"]
+    three = [one for one in actions if one["targets"] == [f"{bench.work}/three"]]
+    assert [(one["cwd"], one["undeclared_inputs"]) for one in three] == [
+        (str(bench.work), [f"{bench.work}/shared.txt"])
+    ], "the lines of a recipe are told as one"
+
+    mended = WHOLE.replace("two: two.in", "two: one two.in").replace("$< shared", "two.in shared")
+    for name, text in (("Makefile", mended.replace("sub: one", "sub: two")), ("sub/Makefile", NESTED + "s: t\n")):
+        (bench.work / name).write_text(text)
+    rules = bench.runner.native(["make", "-pnrR"], cwd=bench.work, env=bench.env)
+    (bench.work / "rules").write_bytes(rules.stdout)
+    after = deps(bench, "--format", "json", "--declared", "rules", bench.events)
+    assert json.loads(after.stdout)["races"] == [], after.describe()
+
+
+NINJA = """\
+rule sh
+  command = $cmd
+build one: sh one.in
+  cmd = cp one.in one; sleep 0.2; echo 1 >shared.txt
+build two: sh two.in%s
+  cmd = cat two.in shared.txt >two 2>/dev/null; true
+build three: sh || one
+  cmd = cat one shared.txt >three
+"""
+
+
+def test_the_races_of_a_whole_ninja_are_named_from_one_record_of_it(bench: Bench) -> None:
+    require("ninja")
+    bench.fresh({"build.ninja": NINJA % "", "one.in": "1\n", "two.in": "2\n"})
+    built = bench.confined(["ninja", "-j4"], options=("-q", "--events", bench.events))
+    assert built.status == 0, built.describe()
+
+    def told() -> Outcome:
+        graph = bench.runner.native(["ninja", "-t", "graph"], cwd=bench.work, env=bench.env)
+        (bench.work / "graph").write_bytes(graph.stdout)
+        return deps(bench, "--format", "json", "--declared", "graph", bench.events)
+
+    raced = (
+        ("one", "cp one.in one; sleep 0.2; echo 1 >shared.txt"),
+        (
+            "two",
+            "cat two.in shared.txt >two 2>/dev/null; true",
+        ),
+    )
+    assert races_of(told(), bench.work) == {("shared.txt", frozenset(raced))}
+    (bench.work / "build.ninja").write_text(NINJA % " | one")
+    assert races_of(told(), bench.work) == set()
+
+
+def test_a_record_of_a_make_is_split_into_a_depfile_of_each_of_its_actions(bench: Bench) -> None:
+    require("make", "cc")
+    files = {"Makefile": "all: a.o b.o\n%.o: %.c\n\tcc -c $<\n", "a.c": '#include "x.h"\n', "b.c": "", "x.h": ""}
+    bench.fresh(files)
+    built = bench.confined(["make", "-j2"], options=("-q", "--events", bench.events))
+    assert built.status == 0, built.describe()
+    told = deps(bench, "--split", bench.events)
+    assert told.status == 0, told.describe()
+    rules = [words(part) for part in re.split(r"\n(?=[ab]\.o:)", told.text)]
+    own = {rule[0]: {word for word in rule[1:] if not word.startswith("/")} for rule in rules}
+    assert own == {"a.o": {"a.c", "x.h"}, "b.o": {"b.c"}}
+    whole = words(deps(bench, "-o", "all", bench.events).text)
+    assert {"a.c", "b.c", "x.h", "Makefile"} <= set(whole)
 
 
 def test_what_was_used_and_not_declared_is_told_and_the_reverse(bench: Bench) -> None:
