@@ -31,7 +31,7 @@ INSTALL_STAMP := $(VENV)/.installed
 BUILD_STAMP := $(VENV)/.built
 PACKAGE := $(wildcard capwrap/*.py capwrap/*/*.py)
 PYTHON_SOURCES = $(wildcard capwrap tests bench rewriters examples setup.py)
-# examples has no Python of its own, and rewriters is no package.
+# rewriters is no package; examples/pytest has a module of the same name as tests, and is checked by itself.
 MYPY_SOURCES = $(wildcard capwrap tests bench rewriters/generate.py setup.py)
 
 .PHONY: help
@@ -165,6 +165,7 @@ lint: $(BUILD_STAMP) man-lint
 	$(BIN)/ruff check $(PYTHON_SOURCES)
 	$(BIN)/ruff format --check $(PYTHON_SOURCES)
 	$(BIN)/mypy --strict $(MYPY_SOURCES)
+	$(BIN)/mypy --strict examples/pytest
 	$(BIN)/python rewriters/generate.py --check
 	$(BIN)/python tests/attacks.py --check
 	clang-format --dry-run -Werror $(OWN_C) $(TEST_C)

@@ -228,7 +228,8 @@ def nobody(copy: Path) -> Runner:
     require("setpriv")
     python = _readable_python(copy)
     site = copy / "site"
-    leave = shutil.ignore_patterns("mypy*", "ruff*", "pip*", "setuptools*", "selenium*", "trio*")
+    large = ("*mypy*", "ruff*", "pip*", "setuptools*", "selenium*", "trio*", "pydantic*", "pre_commit*", "virtualenv*")
+    leave = shutil.ignore_patterns(*large, "distlib*")
     shutil.copytree(sysconfig.get_path("platlib"), site, ignore=leave)
     if not (site / "capwrap").is_dir():  # an editable install: the package lies in the tree
         shutil.copytree(REPO / "capwrap", site / "capwrap")

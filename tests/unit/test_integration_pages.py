@@ -12,7 +12,7 @@ from support.run import REPO
 PAGES = sorted((REPO / "docs/integration").glob("*.md"))
 EXAMPLES = sorted(path for path in (REPO / "examples").iterdir() if path.is_dir() and path.name != "demo")
 QUOTED = re.compile(r"^`(examples/[^`\n]+)`(, executable)?:\n\n```\w+\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-BUILT = {"build", "__pycache__", ".pytest_cache"}
+BUILT = {"build", "__pycache__", ".mypy_cache", ".pytest_cache", ".ruff_cache"}
 
 
 def files(example: Path) -> list[Path]:
