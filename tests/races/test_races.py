@@ -13,10 +13,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from escape.harness import Arena, Found, Setup
+from escape.harness import Arena, Found, Setup, no_setup
+from escape.test_ipc import kept
 from escape.test_sockets import serving, unix_server
 
 ROUNDS = 4000
+# Of the calls that change something: there are many.
+CHANGED = int(os.environ.get("CAPWRAP_CHANGED", "600"))
 # An exec and a fork each.
 EXECS = 400
 # Natively a round takes so little that the attackers may not run during many of them; it ends at the first escape.
@@ -63,6 +66,14 @@ def raced_path(arena: Arena, call: str, attackers: str, directory: str, rounds: 
     raced(arena, "races/flips", call, attackers, rounds=rounds, setup=setup)
 
 
+def changed_path(arena: Arena, call: str, attackers: str) -> None:
+    @contextlib.contextmanager
+    def setup(arena: Arena) -> Iterator[Found]:
+        yield Found(("carved",))
+
+    raced(arena, "races/changes", call, attackers, rounds=CHANGED, setup=setup)
+
+
 # The one is a whole directory, whose calls the target makes itself in capability form; of the other something is
 # denied, so that the supervisor performs them.
 DIRECTORIES = ["other/", "carved"]
@@ -85,6 +96,36 @@ def test_a_path_that_another_process_changes_during_the_call_leads_nowhere_outsi
     arena: Arena, call: str, directory: str, attackers: str
 ) -> None:
     raced_path(arena, call, attackers, directory)
+
+
+CHANGES = ["rename-to", "mkdir", "mkfifo", "symlink", "create", "chmod", "utime", "truncate", "setxattr"]
+
+
+@pytest.mark.stopped_by("rewriter", "capability form", "Landlock")
+@pytest.mark.parametrize("call", CHANGES)
+def test_a_path_that_a_thread_changes_during_the_call_changes_nothing_outside(arena: Arena, call: str) -> None:
+    changed_path(arena, call, "threads")
+
+
+@pytest.mark.stopped_by("rewriter", "capability form", "Landlock")
+@pytest.mark.parametrize("attackers", ["vm", "shared"])
+@pytest.mark.parametrize("call", CHANGES if CHANGED > 600 else ["rename-to", "create", "chmod"])
+def test_a_path_that_another_process_changes_during_the_call_changes_nothing_outside(
+    arena: Arena, call: str, attackers: str
+) -> None:
+    changed_path(arena, call, attackers)
+
+
+@pytest.mark.stopped_by("rewriter", "Landlock")
+@pytest.mark.parametrize("attackers", ["threads", "vm", "shared"])
+def test_an_address_that_changes_during_the_call_is_bound_nowhere_outside(arena: Arena, attackers: str) -> None:
+    raced(arena, "races/changes", "bind", attackers, rounds=CHANGED, setup=no_setup)
+
+
+@pytest.mark.stopped_by("supervisor")
+@pytest.mark.parametrize("attackers", ["threads", "vm", "shared"])
+def test_a_name_that_changes_during_the_call_opens_no_queue_of_somebody_else(arena: Arena, attackers: str) -> None:
+    raced(arena, "races/changes", "queue", attackers, rounds=CHANGED, setup=kept("queue"))
 
 
 @pytest.mark.stopped_by("rewriter", "capability form", "Landlock")
