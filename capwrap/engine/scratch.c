@@ -142,8 +142,17 @@ static int enter(int dir, const char *name)
 	                       .resolve = RESOLVE_BENEATH | RESOLVE_NO_XDEV};
 	int fd = (int)syscall(SYS_openat2, dir, name, &how, sizeof(how));
 
-	if (fd < 0 && errno == EACCES && !fchmodat(dir, name, 0700, 0))
-		fd = (int)syscall(SYS_openat2, dir, name, &how, sizeof(how));
+	if (fd < 0 && errno == EACCES) {
+		/* by a reference: the name may be a link by now */
+		char path[48];
+		int held = openat(dir, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", held);
+		if (held >= 0 && !chmod(path, 0700))
+			fd = (int)syscall(SYS_openat2, dir, name, &how, sizeof(how));
+		if (held >= 0)
+			close(held);
+	}
 	if (fd >= 0)
 		(void)fchmod(fd, 0700);
 	return fd;
@@ -186,34 +195,74 @@ static int remove_entries(int dir, bool *removed)
 	return -1;
 }
 
+/* The directories above the one that is being emptied, from the first one on. */
+struct way {
+	struct {
+		uint64_t dev, ino;
+	} * above;
+	size_t depth, room;
+};
+
+static bool go_down(struct way *w, int from)
+{
+	struct stat st;
+
+	if (w->depth == w->room) {
+		size_t room = w->room ? 2 * w->room : 64;
+		void *more = realloc(w->above, room * sizeof(*w->above));
+
+		if (!more)
+			return false;
+		w->above = more;
+		w->room = room;
+	}
+	if (fstat(from, &st))
+		return false;
+	w->above[w->depth].dev = st.st_dev;
+	w->above[w->depth++].ino = st.st_ino;
+	return true;
+}
+
 /*
- * However deep, with two descriptors: down into what is not empty, and up again by "..", since nobody who could move it
- * is left. A pass that removes nothing ends it, so that what cannot be removed is no endless loop.
+ * The directory above, or -1 where that is not the one that the way down came from: who may write to where the run's
+ * directories lie can move what is in them, and what is there is not ours to remove.
+ */
+static int go_up(struct way *w, int from)
+{
+	int up = openat(from, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct stat st;
+
+	w->depth--;
+	if (up < 0 || (!fstat(up, &st) && st.st_dev == w->above[w->depth].dev && st.st_ino == w->above[w->depth].ino))
+		return up;
+	close(up);
+	return -1;
+}
+
+/*
+ * However deep, with two descriptors: down into what is not empty, and up again by "..". A pass that removes nothing
+ * ends it, so that what cannot be removed is no endless loop.
  */
 static void empty(int root)
 {
-	int dir = root, depth = 0;
+	struct way w = {NULL, 0, 0};
+	int dir = root;
 
-	for (;;) {
+	while (dir >= 0) {
 		bool removed = false;
 		int next = remove_entries(dir, &removed);
 
-		if (next >= 0)
-			depth++;
-		else if (!depth || !removed)
-			break;
-		else {
-			next = openat(dir, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-			depth--;
+		if (next >= 0 && !go_down(&w, dir)) {
+			close(next);
+			next = -1;
+		} else if (next < 0 && w.depth && removed) {
+			next = go_up(&w, dir);
 		}
 		if (dir != root)
 			close(dir);
 		dir = next;
-		if (dir < 0)
-			return;
 	}
-	if (dir != root)
-		close(dir);
+	free(w.above);
 }
 
 /* Whether a directory holds nothing but what we make in one. */

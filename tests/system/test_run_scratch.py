@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -153,3 +154,39 @@ def test_what_only_has_the_name_is_not_removed(each_bench: Bench) -> None:
     assert sorted(path.name for path in place.iterdir()) == [plain.name, filled.name, target.name]
     assert (plain / "p1").is_dir()
     assert (filled / "p1").is_dir()
+
+
+def test_what_is_moved_away_while_it_is_removed_takes_nothing_else_with_it(each_bench: Bench) -> None:
+    # As a target can that was granted $TMPDIR, to what the next run takes for leavings of another one.
+    place = temporary(each_bench)
+    planted, elsewhere = place / "capwrap-dddddd", each_bench.root / "elsewhere"
+    deep = planted / "p1/a/b/c"
+    deep.mkdir(parents=True)
+    planted.chmod(0o1700)
+    many = 5_000
+    for number in range(many):
+        (deep / str(number)).touch()
+    elsewhere.mkdir()
+    (elsewhere / "mine").write_text("mine\n")
+    for top in (place, elsewhere):
+        each_bench.runner.own(top)
+    runner = each_bench.runner
+    process = subprocess.Popen(
+        [*runner.prefix, *runner.capwrap, "run", "-q", "--", "true"],
+        cwd=each_bench.work,
+        env={**each_bench.env, **runner.extra_env, "TMPDIR": str(place)},
+        start_new_session=True,
+    )
+    try:
+        end = time.monotonic() + TIMEOUT
+        while len(os.listdir(deep)) == many:
+            assert time.monotonic() < end, "nothing is removed"
+        process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+        assert os.listdir(deep), "all was removed before it could be moved"
+        (planted / "p1/a").rename(elsewhere / "a")
+        process.send_signal(signal.SIGCONT)
+        assert process.wait(TIMEOUT) == 0
+    finally:
+        kill_group(process)
+    assert (elsewhere / "mine").read_text() == "mine\n"
