@@ -48,7 +48,6 @@ _NEEDED: dict[str, tuple[str, ...]] = {
     "refusal": (*_CALL, "kind", "needs", "errno"),
     "absent": (*_CALL, "kind", "needs", "errno"),
     "process": ("event", "pid"),
-    "run": (),
     "end": (),
 }
 _LARGEST = (1 << 63) - 1
@@ -62,8 +61,7 @@ _KNOWN_NAMES: set[tuple[str, ...]] = set()
 class Events:
     """A record being read: iterate over it for its lines, from the second on, with the texts decoded.
 
-    `run` is the first line; in a record to which runs were added, one stands before each of these too. `problems`,
-    valid after the last line, says why what was read is not everything.
+    `run` is the first line. `problems`, valid after the last line, says why what was read is not everything.
     """
 
     name: str
@@ -71,6 +69,8 @@ class Events:
     stream: IO[bytes]
     tell: Callable[[int], None] = lambda _done: None
     """told how many bytes have been read, now and then"""
+    next_run: Callable[[Record], None] = lambda _run: None
+    """told the `run` line of each further run, which stands before its lines in a record to which runs were added"""
     problems: list[str] = field(default_factory=list)
     run: Record = field(default_factory=dict)
     end: Record | None = None
@@ -123,6 +123,8 @@ class Events:
                 raise EventsError(f"{self.name}:{self._line}: a line behind the `end` line; are these two records?")
             if record["type"] == "end":
                 self.end = record
+            elif record["type"] == "run":
+                self.next_run(record)
             elif record["type"] in _NEEDED:
                 yield record
         self.tell(self._done)

@@ -51,6 +51,8 @@ class Report:
         self._runs_read = 0
         self._counts = dict.fromkeys(("access", "refusal", "absent", "process"), 0)
         self._begun: float | None = None
+        self._offset = 0.0
+        """seconds from the beginning of the first run to that of this one"""
         self.problems: list[str] = []
 
     def read(self, events: Events, replay: Replay | None = None) -> None:
@@ -66,30 +68,25 @@ class Report:
         self.problems += events.problems
 
     def _passing(self, events: Events) -> Iterator[Record]:
-        offset = self._next_run(events.name, events.run)
+        events.next_run = lambda run: self._next_run(events.name, run)
+        self._next_run(events.name, events.run)
         for record in events:
-            kind = record["type"]
-            if kind == "run":
-                offset = self._next_run(events.name, record)
-            elif kind in self._counts:
-                self._counts[kind] += 1
-                at = max(-_TIME_MAX, min(int((offset + (record.get("t") or 0)) * 1e6), _TIME_MAX))
-                self._take(record, at)
+            if record["type"] in self._counts:
+                self._counts[record["type"]] += 1
+                at = int((self._offset + (record.get("t") or 0)) * 1e6)
+                self._take(record, max(-_TIME_MAX, min(at, _TIME_MAX)))
             yield record
 
-    def _next_run(self, name: str, run: Record) -> float:
-        """A run begins; seconds from the beginning of the first one to that of this."""
+    def _next_run(self, name: str, run: Record) -> None:
         number = min(self._runs_read, RUNS_MAX)
         self._runs_read += 1
         self._processes.next_run(number)
         if number < RUNS_MAX:
             self._runs.append(_run(name, run))
         time = _time(run)
-        if time is None:
-            return 0.0
-        if self._begun is None:
+        if time is not None and self._begun is None:
             self._begun = time
-        return time - self._begun
+        self._offset = time - self._begun if time is not None and self._begun is not None else 0.0
 
     def _take(self, record: Record, at: int) -> None:
         kind, pid = record["type"], record["pid"]

@@ -31,6 +31,16 @@ def test_a_record_is_read_without_its_first_and_last_line(tmp_path: Path) -> Non
     assert events.problems == []
 
 
+def test_the_first_line_of_an_added_run_is_told_and_is_none_of_the_lines(tmp_path: Path) -> None:
+    record = Written("cc")
+    record.lines += Written("ld").lines
+    events = open_events(str(record.save(tmp_path / "e")))
+    told: list[object] = []
+    events.next_run = lambda run: told.append(run["argv"])
+    assert [line["type"] for line in events] == ["process"] * 4
+    assert (events.run["argv"], told) == (["cc"], [["ld"]])
+
+
 def test_texts_that_are_not_utf8_are_decoded(tmp_path: Path) -> None:
     record = Written()
     record.access("", "read", path_b64="L/8=")
