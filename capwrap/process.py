@@ -63,6 +63,7 @@ class Process:
         *,
         environ: Mapping[str, str],
         events: int | None = None,
+        named: bool = False,
         stdin: File = None,
         stdout: File = None,
         stderr: File = None,
@@ -91,7 +92,7 @@ class Process:
         self._outcome: Outcome | None = None
         self._error: BaseException | None = None
         self._talk: _Talk | None = None
-        self._recording: Recording = Recording(engine, image, args, events=events, keep=True)
+        self._recording: Recording = Recording(engine, image, args, events=events, named=named, keep=True)
         try:
             stdio = self._open_stdio(stdin, stdout, stderr, bufsize)
         except BaseException:

@@ -161,14 +161,21 @@ class Sandbox:
                 raise OSError(errno.ENOEXEC, error.__cause__.what, args[0]) from error
             raise
         engine = self._engine if self._engine is not None else engines.load()
+
+        def start() -> Process:
+            destination, named = self._destination()
+            return Process(engine, image, args, environ=environ, events=destination, named=named, **options)
+
         return launch(
-            lambda: Process(engine, image, args, environ=environ, events=self._destination(), **options),
+            start,
             wait_for_turn=wait_for_turn,
         )
 
-    def _destination(self) -> int | None:
+    def _destination(self) -> tuple[int | None, bool]:
+        """The descriptor of the record, and whether it was opened by a name."""
         if self.events is None:
-            return None
-        from capwrap.observe.events_file import open_destination
+            return None, False
+        from capwrap.observe.events_file import is_named, open_destination
 
-        return open_destination(f"fd:{self.events}" if isinstance(self.events, int) else os.fspath(self.events))
+        where = f"fd:{self.events}" if isinstance(self.events, int) else os.fspath(self.events)
+        return open_destination(where), is_named(where)

@@ -56,14 +56,22 @@ def launch(
             "nothing can be added to a trace" if append else "there is no file to write; name one with --events FILE"
         )
         raise Failure(f"--format chrome: {problem}")
-    destination, appended = record_to(events, append=append)
+    destination, named, appended = record_to(events, append=append)
     watch = None
     if traced and verbose:
         from capwrap.observe.watching import Watcher
 
         watch = Watcher(say).tell
     recording = Recording(
-        engine, image, argv, events=destination, remember=True, traced=traced, watch=watch, layout=layout
+        engine,
+        image,
+        argv,
+        events=destination,
+        named=named,
+        remember=True,
+        traced=traced,
+        watch=watch,
+        layout=layout,
     )
     asked = engines.Launch(
         image=image,
@@ -111,20 +119,21 @@ def given_of(values: dict[str, Any]) -> Given:
     return Given({name: values.pop(name) for name in NAMES})
 
 
-def record_to(events: str | None, *, append: bool) -> tuple[int | None, Appended | None]:
-    """Where the run's lines go, a descriptor that becomes the recording's, and the record that they are added to."""
+def record_to(events: str | None, *, append: bool) -> tuple[int | None, bool, Appended | None]:
+    """Where the run's lines go: a descriptor that becomes the recording's, whether it is a file that was opened by its
+    name, and the record that the lines are added to."""
     if events is None:
         if append:
             raise Failure("--append: there is no record to add to; name one with --events FILE")
-        return None, None
+        return None, False, None
     if append:
         from capwrap.observe.append import Appended
 
         appended = Appended(events)
-        return appended.destination(), appended
-    from capwrap.observe.events_file import open_destination
+        return appended.destination(), False, appended
+    from capwrap.observe.events_file import is_named, open_destination
 
-    return open_destination(events), None
+    return open_destination(events), is_named(events), None
 
 
 def image_for(given: Given, argv: Sequence[str]) -> bytes:

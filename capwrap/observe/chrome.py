@@ -57,6 +57,8 @@ class ChromeFile:
         self._empty = True
         self._last = 0
         self._live: dict[int, _Program] = {}
+        self.changed: str | None = None
+        """as in an EventsFile; the events are written in one another's place, so it is not known of them"""
 
     @property
     def failure(self) -> OSError | None:

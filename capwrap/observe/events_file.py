@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from capwrap.elf.backtrace import StackFrame
+    from capwrap.observe.kept import Kept
     from capwrap.observe.records import Event
     from capwrap.observe.refusals import Reader, Refusal
 
@@ -29,6 +30,11 @@ _FIRST_FREE = 10  # descriptors are moved out of the way of 0, 1 and 2, which th
 
 class EventsError(Exception):
     """The record's destination cannot be used; the message says why and what to do."""
+
+
+def is_named(where: str) -> bool:
+    """Whether a destination is a file that is opened by its name, and to which nobody else is to write."""
+    return not where.startswith("fd:")
 
 
 def open_destination(where: str) -> int:
@@ -125,11 +131,30 @@ def errno_name(result: int) -> str:
     return errno.errorcode.get(abs(result), str(abs(result)))
 
 
+def _kept(fd: int) -> Kept | None:
+    from capwrap.observe.kept import Kept
+
+    try:
+        return Kept(fd)
+    except ValueError:
+        return None
+
+
 class EventsFile:
     """One record being written to a descriptor, which it owns."""
 
-    def __init__(self, fd: int, reader: Reader, run: dict[str, Any], times: dict[int, int] | None = None) -> None:
-        """Of an event whose identity stands in `times`, the line says how often it happened."""
+    def __init__(
+        self,
+        fd: int,
+        reader: Reader,
+        run: dict[str, Any],
+        times: dict[int, int] | None = None,
+        *,
+        named: bool = False,
+    ) -> None:
+        """Of an event whose identity stands in `times`, the line says how often it happened. `named`: as is_named says;
+        at the end such a file has to say what was written to it.
+        """
         self._output = Output(fd)
         self._reader = reader
         self._run = run
@@ -138,6 +163,9 @@ class EventsFile:
         self._id = 0
         self._encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
         self.counts = {"refusals": 0, "absent": 0, "accesses": 0}
+        self.changed: str | None = None
+        """what somebody else did to the file; valid after `end`"""
+        self._kept = _kept(fd) if named else None
 
     @property
     def failure(self) -> OSError | None:
@@ -168,10 +196,14 @@ class EventsFile:
         return False
 
     def end(self, *, status: int | None, signal: int | None, lost: int, complete: bool) -> bool:
-        """Write the last line and close; whether the whole record has been written."""
+        """Write the last line and close; whether the whole record has been written, and nobody else changed it."""
+        if self._kept is not None:
+            changed = self._kept.close()
+            self.changed = changed if self.failure is None else None
+        complete = complete and self.changed is None
         record = {"type": "end", "status": status, "signal": signal, **self.counts, "lost": lost, "complete": complete}
         self._write([record])
-        return self._output.close()
+        return self._output.close() and self.changed is None
 
     def _next_id(self) -> int:
         self._id += 1
@@ -262,5 +294,8 @@ class EventsFile:
         return record
 
     def _write(self, records: list[dict[str, Any]]) -> bool:
-        data = "".join(self._encode(record) + "\n" for record in records)
-        return self._output.put(data.encode("utf-8", "replace"))
+        data = "".join(self._encode(record) + "\n" for record in records).encode("utf-8", "replace")
+        written = self._output.put(data)
+        if written and self._kept is not None:
+            self._kept.wrote(data)
+        return written

@@ -38,14 +38,16 @@ class Recording:
         *,
         method: str = "ptrace",
         events: int | None = None,
+        named: bool = False,
         keep: bool = False,
         remember: bool = False,
         traced: bool = False,
         watch: Watch | None = None,
         layout: str = "ndjson",
     ) -> None:
-        """`remember`: a small record of the run is kept for `capwrap explain --last`. `traced`: the target is not
-        confined. `watch` is told of every record as it comes. `layout`: how `events` is written, ndjson or chrome.
+        """`named`: `events` was opened by its name (events_file.is_named). `remember`: a small record of the run is
+        kept for `capwrap explain --last`. `traced`: the target is not confined. `watch` is told of every record as it
+        comes. `layout`: how `events` is written, ndjson or chrome.
         """
         self._image = image
         self._argv = tuple(argv)
@@ -85,7 +87,7 @@ class Recording:
             else:
                 from capwrap.observe.events_file import EventsFile
 
-                self._file = EventsFile(events, self.reader, self._header())
+                self._file = EventsFile(events, self.reader, self._header(), named=named)
 
     def _header(self) -> dict[str, Any]:
         from capwrap._version import VERSION
@@ -227,8 +229,14 @@ class Recording:
         file = self._file
         if file is not None and not file.end(status=status, signal=signal, lost=self.lost, complete=self.complete):
             self.complete = False
-            reason = "unknown reason" if file.failure is None else file.failure.strerror
-            self.problems.append(f"{self._where}: the record could not be written: {reason}; it is not complete")
+            if file.changed is not None:
+                self.problems.append(
+                    f"{self._where}: the record was {file.changed} while it was written, by the target or by somebody else; "
+                    "it is not complete. Name a file that the target cannot write"
+                )
+            else:
+                reason = "unknown reason" if file.failure is None else file.failure.strerror
+                self.problems.append(f"{self._where}: the record could not be written: {reason}; it is not complete")
         if self.lost:
             records = "1 record was" if self.lost == 1 else f"{self.lost} records were"
             self.problems.append(f"{records} lost; what is listed is not complete")
