@@ -195,6 +195,9 @@ static void decide(struct cw_ctx *c, struct cw_place *p, uint64_t flags, uint64_
 			if (!made)
 				return cw_fail(c, EEXIST);
 			needs |= CW_RIGHT_CREATE;
+		} else if ((flags & K_O_CREAT) && !p->by_fd && (p->mode & K_S_IFMT) != K_S_IFDIR &&
+		           c->ops->sticky(c, p->parent, p->fd, true)) {
+			return cw_fail(c, EACCES);
 		} else if ((p->mode & K_S_IFMT) == K_S_IFLNK && !(flags & K_O_PATH)) {
 			return cw_fail(c, flags & K_O_DIRECTORY ? ENOTDIR : ELOOP);
 		} else if ((p->mode & K_S_IFMT) == K_S_IFDIR) {

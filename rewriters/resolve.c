@@ -461,7 +461,9 @@ static int walk(struct cw_ctx *c, struct cw_place *p, unsigned flags)
 					p->name[0] = 0;
 					continue;
 				}
-				if (dir != -ELOOP && dir != -EXDEV && dir != -EAGAIN && dir != -ENOTDIR)
+				/* EACCES: of a link at the run's end that would not be followed if it ended the path */
+				if (dir != -ELOOP && dir != -EXDEV && dir != -EAGAIN && dir != -ENOTDIR &&
+				    dir != -EACCES)
 					return dir;
 			}
 			if (push_name(p, from, len))
@@ -491,9 +493,14 @@ static int walk(struct cw_ctx *c, struct cw_place *p, unsigned flags)
 
 			if (++c->followed > CW_LINKS_MAX)
 				return -ELOOP;
+			/* only where the path ends: pick_link in fs/namei.c */
+			int err = last && p->fd >= 0 ? c->ops->sticky(c, p->parent, p->fd, false) : 0;
+
+			if (err)
+				return err;
 			c->followed_absolute |= link[0] == '/';
 			cw_copy(c->via, p->path, cw_strlen(p->path) + 1);
-			int err = follow(c, p, link, (size_t)text_len, s);
+			err = follow(c, p, link, (size_t)text_len, s);
 
 			if (err)
 				return err;

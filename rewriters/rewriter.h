@@ -186,6 +186,8 @@ struct cw_ops {
 	int (*open)(struct cw_ctx *c, int dir, const char *path, uint64_t flags, uint64_t resolve);
 	int (*stat)(struct cw_ctx *c, int fd, uint32_t *mode, uint64_t *dev, uint64_t *ino);
 	int (*readlink)(struct cw_ctx *c, int fd, char *dst, size_t size);
+	/* 0, or -EACCES: what is there is no link to follow, or nothing to open with O_CREAT, for who asks (proc_sys_fs(5)) */
+	int (*sticky)(struct cw_ctx *c, int dir, int fd, bool create);
 	int (*pread)(struct cw_ctx *c, int fd, void *dst, size_t n, uint64_t off); /* of a held O_PATH file */
 	int (*access)(struct cw_ctx *c, int fd, int mode);
 	void (*close)(struct cw_ctx *c, int fd);

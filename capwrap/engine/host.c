@@ -353,6 +353,12 @@ static int op_readlink(struct cw_ctx *c, int fd, char *dst, size_t size)
 	return (int)n;
 }
 
+static int op_sticky(struct cw_ctx *c, int dir, int fd, bool create)
+{
+	(void)c;
+	return create ? cw_sticky_create(dir, fd) : cw_sticky_follow(dir, fd);
+}
+
 static int op_pread(struct cw_ctx *c, int fd, void *dst, size_t n, uint64_t off)
 {
 	char path[48];
@@ -692,6 +698,7 @@ const struct cw_ops cw_host_ops = {
 	.open = op_open,
 	.stat = op_stat,
 	.readlink = op_readlink,
+	.sticky = op_sticky,
 	.pread = op_pread,
 	.access = op_access,
 	.close = op_close,

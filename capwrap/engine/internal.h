@@ -335,6 +335,10 @@ int64_t cw_perform_plan(struct cw_engine *e, struct cw_task *t, struct cw_delive
 int cw_fd_path(int fd, char path[48]);
 int cw_dup_fd(int fd);
 
+/* sticky.c: 0, or -EACCES */
+int cw_sticky_follow(int dir, int link);
+int cw_sticky_create(int dir, int fd); /* O_CREAT of what is there */
+
 /* sockets.c */
 int64_t cw_op_listen(struct cw_task *t, struct cw_plan *plan, const struct cw_engine *e);
 int64_t cw_op_connect(struct cw_task *t, struct cw_place *p, struct cw_plan *plan, struct cw_delivery *d);

@@ -26,6 +26,7 @@ PROGRAMS = [
     Program("scoped", lines=350),
     Program("sockets", lines=190),
     Program("watch", lines=80),
+    Program("sticky", lines=150),
     Program("sysv", forms=("beneath",), lines=700),
     Program("posix_ipc", forms=("beneath",), lines=400),
     Program("self", forms=("beneath",), lines=340),

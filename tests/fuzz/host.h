@@ -245,6 +245,14 @@ static void op_close(struct cw_ctx *c, int fd)
 	close_handle(fd);
 }
 
+static int op_sticky(struct cw_ctx *c, int dir, int fd, bool create)
+{
+	(void)c;
+	(void)dir;
+	(void)create;
+	return fd & 8 ? -EACCES : 0;
+}
+
 static bool op_special_dev(struct cw_ctx *c, uint64_t dev)
 {
 	(void)c;
@@ -456,6 +464,7 @@ static const struct cw_ops ops = {
 	.open = op_open,
 	.stat = op_stat,
 	.readlink = op_readlink,
+	.sticky = op_sticky,
 	.pread = op_pread,
 	.access = op_access,
 	.close = op_close,
