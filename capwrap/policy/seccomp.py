@@ -125,6 +125,12 @@ _IOCTL_PASS = (
     0x80045200,  # RNDGETENTCNT
 )
 
+# linux/net.h
+_SOCK_NONBLOCK, _SOCK_CLOEXEC, _SOCK_MAX = 0o4000, 0o2000000, 11
+
+# linux/in.h
+_IPPROTO_MAX = 263
+
 # asm-generic/socket.h
 _SOL_SOCKET, _SO_PASSPIDFD, _SO_PEERPIDFD = 1, 76, 77
 
@@ -481,14 +487,26 @@ def _rule_prlimit(r: _Rules) -> None:
 
 def _rule_socket(r: _Rules) -> None:
     asm = r.asm
+    # Bits that are no flags, types and protocols that nobody has: in the kernel's order, net/socket.c and net/ipv4/af_inet.c.
+    r.lo(1)
+    asm.jset(0xFFFFFFFF & ~(0xF | _SOCK_NONBLOCK | _SOCK_CLOEXEC), refuse(errno.EINVAL))
     r.lo(0)
     asm.search({1: "socket.unix", 2: "socket.inet", 10: "socket.inet"}, refuse(errno.EAFNOSUPPORT))
     asm.label("socket.unix")
     # The kernel makes SOCK_RAW a SOCK_DGRAM here.
     r.lo(1)
     asm.op(ALU_AND, 0xF)
-    asm.search(dict.fromkeys((1, 2, 3, 5), ALLOW), refuse(errno.ESOCKTNOSUPPORT))
+    asm.jge(_SOCK_MAX, refuse(errno.EINVAL))
+    asm.search(dict.fromkeys((1, 2, 3, 5), ALLOW), "socket.unix.none")
+    asm.label("socket.unix.none")
+    r.lo(2)
+    asm.search(dict.fromkeys((0, 1), refuse(errno.ESOCKTNOSUPPORT)), refuse(errno.EPROTONOSUPPORT))
     asm.label("socket.inet")
+    r.lo(1)
+    asm.op(ALU_AND, 0xF)
+    asm.jge(_SOCK_MAX, refuse(errno.EINVAL))
+    r.lo(2)
+    asm.jge(_IPPROTO_MAX, refuse(errno.EINVAL))
     r.lo(1)
     asm.op(ALU_AND, 0xF)
     asm.search({1: "socket.stream", 2: "socket.dgram", 3: refuse(errno.EPERM)}, refuse(errno.ESOCKTNOSUPPORT))

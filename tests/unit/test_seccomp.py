@@ -643,6 +643,12 @@ def test_the_target_has_filters_and_no_listener(args: tuple[int, ...], expected:
         ((1, 3, 0), ALLOW),
         ((1, 5, 0), ALLOW),
         ((1, 4, 0), "ESOCKTNOSUPPORT"),
+        ((1, 4, 6), "EPROTONOSUPPORT"),
+        ((1, 11, 0), "EINVAL"),
+        ((1, 77, 0), "EINVAL"),
+        ((16, 77, 0), "EINVAL"),
+        ((2, 1, 263), "EINVAL"),
+        ((2, 3, U32), "EINVAL"),
         ((2, 1, 0), ALLOW),
         ((2, 0x80801, 6), ALLOW),
         ((10, 2, 17), ALLOW),
@@ -997,10 +1003,13 @@ def test_exactly_these_sockets_are_made() -> None:
     inet = {1: {0: ALLOW, 6: ALLOW}, 2: {0: ALLOW, 17: ALLOW, 1: "EACCES", 58: "EACCES"}}
     for type_ in [*range(16), *(1 ^ 1 << n for n in range(4, 64)), *(2 ^ 1 << n for n in range(4, 64))]:
         kind = type_ & 0xF
-        assert verdict("socket", 1, type_, 0) == unix.get(kind, "ESOCKTNOSUPPORT")
+        # SOCK_NONBLOCK, SOCK_CLOEXEC and SOCK_MAX of linux/net.h
+        invalid = bool(type_ & U32 & ~0x8080F) or kind >= 11
+        assert verdict("socket", 1, type_, 0) == ("EINVAL" if invalid else unix.get(kind, "ESOCKTNOSUPPORT"))
         for protocol in protocols:
             said = inet[kind].get(protocol, "EPROTONOSUPPORT") if kind in inet else "ESOCKTNOSUPPORT"
-            expected = "EPERM" if kind == 3 else said
+            # IPPROTO_MAX of linux/in.h
+            expected = "EINVAL" if invalid or protocol >= 263 else "EPERM" if kind == 3 else said
             assert verdict("socket", 2, type_, protocol) == expected
         assert verdict("socket", 10, type_, 0) == verdict("socket", 2, type_, 0)
     for family in range(64):

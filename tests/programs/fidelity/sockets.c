@@ -157,6 +157,32 @@ static void datagrams(void)
 	close(auto_), close(one);
 }
 
+/* Types, flags and protocols that there are and that there are not. */
+static void made(void)
+{
+	static const int families[] = {AF_UNIX, AF_INET, AF_INET6},
+			 types[] = {-1, 0, 1, 2, 3, 4, 5, 6, 11, 13, 15, 77, 2048, 524289, 1 << 20 | 1, 65},
+			 protocols[] = {0, 1, 6, 17, 200, 263, 300, -1};
+
+	for (size_t f = 0; f < COUNT(families); f++)
+		for (size_t t = 0; t < COUNT(types); t++)
+			for (size_t p = 0; p < COUNT(protocols); p++) {
+				char label[80];
+
+				/* of the internet, TCP and UDP alone */
+				if (f && ((types[t] & 15) == SOCK_RAW || (types[t] & 15) == SOCK_DGRAM))
+					continue;
+				snprintf(label, sizeof(label), "socket(%d, %d, %d)", families[f], types[t],
+				         protocols[p]);
+				errno = 0;
+				int fd = socket(families[f], types[t], protocols[p]);
+
+				result(label, fd < 0 ? -1 : 0);
+				if (fd >= 0)
+					close(fd);
+			}
+}
+
 static void passing(int type)
 {
 	int pair[2], fd = (int)MUST(open("file", O_RDONLY)), one = 1;
@@ -259,9 +285,7 @@ int main(void)
 		result(label, getsockopt(fd, SOL_SOCKET, options[i], &value, &len));
 		say(label, "%d", value);
 	}
-	ROW(socket(AF_UNIX, SOCK_RAW, 0) > 2);
-	ROW(socket(AF_UNIX, 4, 0));
-	ROW(socket(AF_UNIX, SOCK_STREAM, 5));
+	made();
 	ROW(socketpair(AF_UNIX, SOCK_STREAM, 0, NULL));
 	close(fd);
 	unlink("file"), rmdir("d");
