@@ -282,9 +282,25 @@ static int locate_carved(struct cw_ctx *c, uint64_t resolve, unsigned walk)
 	/* its own parent, in its own root */
 	for (const char *up; (resolve & K_RESOLVE_IN_ROOT) && (up = behind_dot_dot(path));)
 		path = up;
-	/* above the root of the namespace there is nothing, for anybody */
-	const char *above = (resolve & K_RESOLVE_IN_ROOT) && !c->place[1].path[1] ? NULL : climbs(path);
+	const char *above = climbs(path);
 
+	/* its own parent there, too: what leads to it has to be, and the rest begins anew. Above the root of the namespace there
+	 * is nothing, for anybody. */
+	while (above && (resolve & K_RESOLVE_IN_ROOT)) {
+		if (!c->place[1].path[1]) {
+			above = NULL;
+			break;
+		}
+		c->path[above - c->path] = 0;
+		int err = cw_walk(c, &c->place[0], c->base, path, 0);
+
+		cw_place_drop(c, &c->place[0]);
+		if (err)
+			return err;
+		c->path[above - c->path] = '.';
+		path = behind_dot_dot(above);
+		above = climbs(path);
+	}
 	if (above)
 		c->path[above - c->path] = 0;
 	int err = cw_walk(c, &c->place[0], c->base, *path ? path : ".", walk);

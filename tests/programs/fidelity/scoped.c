@@ -7,7 +7,7 @@
 
 int main(void)
 {
-	static const char *const dirs[] = {"/", "/tmp", "/proc", "/usr", ".", "d"};
+	static const char *const dirs[] = {"/", "/tmp", "/proc", "/usr", "/var", ".", "d"};
 	static const char *const paths[] = {".",
 	                                    "",
 	                                    "..",
@@ -22,7 +22,13 @@ int main(void)
 	                                    "proc/../../etc",
 	                                    "/proc/self/comm",
 	                                    "d",
-	                                    "../d"};
+	                                    "../d",
+	                                    "d/../../d",
+	                                    "d/../../../.././d/..",
+	                                    "self/../../self/comm",
+	                                    "tmp/../../tmp",
+	                                    "../tmp/..",
+	                                    "tmp/../.."};
 	static const uint64_t resolve[] = {RESOLVE_BENEATH, RESOLVE_IN_ROOT};
 
 	MUST(mkdir("d", 0755));
