@@ -141,12 +141,12 @@ static void on_exec(struct cw_engine *e, struct cw_task *t)
 		cw_record_result(e, by, 0);
 	cw_slot_free(e, by);
 	by->pending = CW_IDLE;
-	if (by != t)
-		cw_task_drop(e, by); /* it goes on under its leader's number; no exit is reported for the old one */
-	cw_slot_free(e, t);
-	t->pending = CW_IDLE;
 	/* its own call, if another thread made the exec, is over */
 	cw_workers_give_up(e, t->tid);
+	if (by != t) {
+		cw_forget_result(e, t);
+		cw_task_drop(e, by); /* it goes on under its leader's number; no exit is reported for the old one */
+	}
 	cw_drop_late(t);
 	t->launching = false;
 	t->proc->undumpable = false;

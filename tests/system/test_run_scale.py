@@ -80,6 +80,28 @@ def test_a_hundred_directory_grants_are_all_capabilities(bench: Bench) -> None:
     assert len(list((bench.root / "dirs").glob("*/new"))) == 50
 
 
+def test_an_exec_that_ends_the_calls_of_other_threads_leaves_no_descriptor(bench: Bench, programs: Programs) -> None:
+    bench.fresh(setup=copying(programs("system/leaders")))
+    process = subprocess.Popen(
+        [*bench.runner.capwrap, "run", "-q", "--", "./leaders", "200"],
+        cwd=bench.work,
+        env=bench.env,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        links = [os.readlink(each) for each in Path(f"/proc/{process.pid}/fd").iterdir()]
+    finally:
+        kill_group(process)
+        for stream in (process.stdin, process.stdout):
+            if stream is not None:
+                stream.close()
+    assert links.count("/dev/null") < 5, links
+
+
 def resident(pid: int) -> int:
     """A process's resident memory in KiB, without what it shares with others."""
     status = Path(f"/proc/{pid}/status").read_text()
