@@ -231,8 +231,8 @@ class Recording:
             self.complete = False
             if file.changed is not None:
                 self.problems.append(
-                    f"{self._where}: the record was {file.changed} while it was written, by the target or by somebody else; "
-                    "it is not complete. Name a file that the target cannot write"
+                    f"{self._where}: the record was {file.changed} while it was written, by the target or by somebody "
+                    "else; it is not complete. Name a file that the target cannot write"
                 )
             else:
                 reason = "unknown reason" if file.failure is None else file.failure.strerror
