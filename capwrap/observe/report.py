@@ -149,7 +149,7 @@ class Report:
         yield "calls", self._calls.document()
         yield "errnos", {str(number): name for number, name in errno.errorcode.items()}
         yield "reasons", REASONS
-        yield "refusals", [_explained(group) for group in islice(self._groups.groups.values(), EXPLAINED_MAX)]
+        yield "refusals", map(_explained, islice(self._groups.groups.values(), EXPLAINED_MAX))
 
     def _grant(self, path: str, rights: str, origin: str, used: bool) -> dict[str, Any]:
         name = self._names.number(path)

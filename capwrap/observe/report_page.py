@@ -10,21 +10,27 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from array import array
+from collections.abc import Iterator
 from importlib.resources import files
+from itertools import islice
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
 SCRIPTS = ("dom.js", "data.js", "table.js", "tree.js", "sections.js", "main.js")
 """in the order in which they run, as one"""
 _MARK = "@{}@"
+_CHUNK = 4096  # values of a list that are written at a time
 #: What could end the block of JSON, or begin a comment in it. They stand in strings only, where JSON has these escapes.
 _ESCAPES = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
 
 
 def page(members: Iterable[tuple[str, object]]) -> Iterator[bytes]:
-    """The page, piece by piece. `members`: names and values of what it shows, as Report.document gives them."""
+    """The page, piece by piece. `members`: names and values of what it shows, as Report.document gives them: objects of
+    JSON; an iterator or an array stands for a list.
+    """
     style, script = _part("page.css"), "\n".join(map(_part, SCRIPTS))
     rest = _part("page.html")
     for name, text in (("policy", security_policy(style, script)), ("style", style)):
@@ -32,9 +38,8 @@ def page(members: Iterable[tuple[str, object]]) -> Iterator[bytes]:
         yield (before + text).encode()
     before, rest = _split(rest, "data")
     yield before.encode()
-    for index, (name, value) in enumerate(members):
-        yield f"{',' if index else '{'}{embedded(name)}:{embedded(value)}\n".encode("ascii")
-    yield b"}"
+    for piece in _object(members):
+        yield piece.encode("ascii")
     before, rest = _split(rest, "script")
     yield (before + script + rest).encode()
 
@@ -57,6 +62,28 @@ def security_policy(style: str, script: str) -> str:
 def embedded(value: object) -> str:
     """A value as JSON in ASCII that can stand in a page."""
     return json.dumps(value, separators=(",", ":")).translate(_ESCAPES)
+
+
+def _object(members: Iterable[tuple[str, object]]) -> Iterator[str]:
+    """An object of JSON in pieces, so that there is never the whole of a long one."""
+    yield "{"
+    for index, (name, value) in enumerate(members):
+        yield f"{',' if index else ''}{embedded(name)}:"
+        if isinstance(value, dict):
+            yield from _object(value.items())
+        elif isinstance(value, (array, Iterator)):
+            yield from _list(iter(value))
+        else:
+            yield embedded(value)
+    yield "}\n"
+
+
+def _list(values: Iterator[object]) -> Iterator[str]:
+    opening = "["
+    while chunk := list(islice(values, _CHUNK)):
+        yield opening + embedded(chunk)[1:-1]
+        opening = ","
+    yield "[]" if opening == "[" else "]"
 
 
 def _digest(text: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from array import array
 from dataclasses import dataclass, field
 from enum import IntEnum
+from operator import attrgetter
 from typing import Any
 
 from capwrap.observe.places import settled
@@ -118,9 +119,9 @@ class Names:
     def document(self) -> dict[str, Any]:
         """As the page has it: of each name its last part, who holds it, and counts by What."""
         return {
-            "part": [printable(_part(name)) for name in self._numbers],
-            "parent": self.parents.tolist(),
-            "counts": [column.tolist() for column in self.counts],
+            "part": (printable(_part(name)) for name in self._numbers),
+            "parent": self.parents,
+            "counts": {what.name.lower(): self.counts[what] for what in What},
         }
 
 
@@ -199,11 +200,9 @@ class Processes:
 
     def document(self) -> dict[str, Any]:
         """As the page has it, in columns."""
-        columns: dict[str, Any] = {
-            name: [getattr(process, name) for process in self._all]
-            for name in ("pid", "parent", "run", "start", "end", "status", "signal")
-        }
-        columns["commands"] = [[item for pair in process.commands for item in pair] for process in self._all]
+        names = ("pid", "parent", "run", "start", "end", "status", "signal")
+        columns: dict[str, Any] = {name: map(attrgetter(name), self._all) for name in names}
+        columns["commands"] = ([item for pair in process.commands for item in pair] for process in self._all)
         return columns
 
 
@@ -248,8 +247,9 @@ class Calls:
             column.append(value)
 
     def document(self) -> dict[str, Any]:
-        """As the page has it, in columns; calls, rights and errors by number."""
-        made: dict[str, Any] = {name: column.tolist() for name, column in self._columns.items()}
+        """As the page has it, in columns; calls, rights and errors by number. No call can be added any more."""
+        self._rows.clear()
+        made: dict[str, Any] = dict(self._columns)
         made["syscalls"] = list(self._syscalls)
         made["rightSets"] = [list(rights) for rights in self._rights]
         return made

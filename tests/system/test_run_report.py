@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from support.browser import Browser, Keys, browsing
+from support.large import LINES, write_large
 from support.run import path_of, tool
 
 PROBE = """
@@ -523,4 +524,14 @@ def test_100000_accesses_are_shown_a_page_at_a_time_and_searched_whole(browser: 
     assert element_count(browser) < NODES_MAX
     browser.one("#files-body thead th:first-child button").click()
     assert browser.texts("#files-body tbody tr:first-child th") == ["/srv/src/0/0.h"]
+    assert element_count(browser) < NODES_MAX
+
+
+def test_what_of_a_long_record_is_above_a_bound_is_said_and_the_rest_is_found(browser: Browser, place: Path) -> None:
+    browser.open(report(write_large(place / "long.ndjson"), cwd=place))
+    assert element_count(browser) < NODES_MAX
+    missing = "are in the namespace and not in the list of calls"
+    assert (missing in browser.one("#problems").text) == (LINES > 200_000)
+    search(browser, "/srv/secret/19951", "1 name, 1 refusal")
+    assert rows(browser, "names")[-1].endswith(f"19951 refused {LINES // 20_000}")
     assert element_count(browser) < NODES_MAX

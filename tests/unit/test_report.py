@@ -18,7 +18,6 @@ from capwrap.cli import main
 from capwrap.observe import report_tables
 from capwrap.observe.places import settled
 from capwrap.observe.report_page import SCRIPTS
-from capwrap.observe.report_tables import What
 
 DATA = re.compile(rb'<script id="data" type="application/json">(.*?)</script>', re.DOTALL)
 
@@ -46,9 +45,7 @@ def paths(document: dict[str, Any]) -> list[str]:
 
 def counts(document: dict[str, Any], path: str) -> dict[str, int]:
     index = paths(document).index(path)
-    return {
-        what.name: document["names"]["counts"][what][index] for what in What if document["names"]["counts"][what][index]
-    }
+    return {what.upper(): column[index] for what, column in document["names"]["counts"].items() if column[index]}
 
 
 @pytest.fixture
@@ -260,6 +257,20 @@ def test_without_a_file_the_page_goes_to_standard_output(
     assert capfd.readouterr().out.encode() == page(path, capfd=capfd)
 
 
+def test_it_shows_how_far_it_is(
+    tmp_path: Path, record: Written, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[int] = []
+    monkeypatch.setattr("capwrap.cli.progress.Progress.tell", lambda _bar, done: told.append(done))
+    for _ in range(10_000):
+        record.access("/w/a", "read")
+    path = record.save(tmp_path / "e")
+    page(path, capfd=capfd)
+    assert len(told) > 2
+    assert told == sorted(told)
+    assert told[-1] == path.stat().st_size
+
+
 # Hostile records.
 
 NASTY = (
@@ -340,7 +351,7 @@ def test_what_is_above_a_bound_is_counted(
     record.lines += Written("again").lines
     document = shown(record.save(tmp_path / "e"), capfd=capfd)
     assert len(document["names"]["part"]) == 30
-    assert sum(map(sum, document["names"]["counts"])) + document["untold"]["names"] == 100
+    assert sum(map(sum, document["names"]["counts"].values())) + document["untold"]["names"] == 100
     assert len(document["processes"]["pid"]) == 10
     assert document["untold"]["processes"] == 53 - 10
     assert len(document["calls"]["count"]) == 20

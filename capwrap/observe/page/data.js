@@ -21,11 +21,11 @@ const names = {
   count: DATA.names.part.length,
   part: DATA.names.part,
   parent: DATA.names.parent,
-  own: DATA.names.counts,
+  own: WHAT.map(([kind]) => DATA.names.counts[kind]),
   children: new Map([[NONE, []]]),
   paths: [],
   folded: [], // paths in lower case, for the search
-  totals: DATA.names.counts.map((column) => Float64Array.from(column)), // with all beneath
+  totals: WHAT.map(([kind]) => Float64Array.from(DATA.names.counts[kind])), // with all beneath
   granted: new Map(DATA.granted.map((name) => [name, null])), // name -> the rule of the policy, where one was given
 };
 for (let name = 0; name < names.count; name += 1) {
