@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from capwrap.observe.callformat import format_call
@@ -38,6 +39,18 @@ class Frame:
     symbol: str | None
     file: str | None
     line: int | None
+
+    @property
+    def name(self) -> str | None:
+        """The function as it was written, where `symbol` is mangled and understood; else `symbol`."""
+        return None if self.symbol is None else _written(self.symbol)
+
+
+@lru_cache(maxsize=4096)
+def _written(symbol: str) -> str:
+    from capwrap.elf.demangle import demangle
+
+    return demangle(symbol) or symbol
 
 
 @dataclass(slots=True)

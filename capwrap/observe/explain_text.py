@@ -62,7 +62,7 @@ def _frame(frame: Frame) -> str:
     module = frame.module or "?"
     if frame.offset is not None:
         module += f"+{frame.offset:#x}"
-    return printable(f"{frame.symbol or '?'} ({place}) in {module}" if place else f"{frame.symbol or '?'} in {module}")
+    return printable(f"{frame.name or '?'} ({place}) in {module}" if place else f"{frame.name or '?'} in {module}")
 
 
 def as_json(one: Explanation) -> dict[str, Any]:
@@ -89,6 +89,7 @@ def as_json(one: Explanation) -> dict[str, Any]:
                 "module": _clean(frame.module),
                 "offset": frame.offset,
                 "symbol": _clean(frame.symbol),
+                "name": _clean(frame.name),
                 "file": _clean(frame.file),
                 "line": frame.line,
             }

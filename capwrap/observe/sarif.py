@@ -115,7 +115,10 @@ def _stack_frame(frame: Frame, places: Places) -> dict[str, Any]:
     made: dict[str, Any] = {}
     location: dict[str, Any] = _physical(frame.file, frame.line, places) if frame.file else {}
     if frame.symbol:
-        location["logicalLocations"] = [{"fullyQualifiedName": printable(frame.symbol), "kind": "function"}]
+        logical = {"fullyQualifiedName": printable(frame.name or frame.symbol), "kind": "function"}
+        if frame.name != frame.symbol:
+            logical["decoratedName"] = printable(frame.symbol)
+        location["logicalLocations"] = [logical]
     if location:
         made["location"] = location
     if frame.module:

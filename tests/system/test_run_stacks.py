@@ -14,7 +14,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from support.compare import Bench, copying
 from support.programs import Programs
-from support.run import REPO, require
+from support.run import REPO, require, tool
 
 from capwrap import engine
 from capwrap.observe import events_file
@@ -201,6 +201,9 @@ def test_the_threads_of_a_cpp_program_are_followed(bench: Bench) -> None:
         assert load["line"] == line_of("stack.cc", "load")
         assert any((name or "").startswith("_ZNK3app6Config4readEv") for name in symbols(stack))
         assert any("_M_run" in (name or "") for name in symbols(stack))
+    told = bench.runner.native([tool("capwrap"), "explain", bench.events], cwd=bench.work, env=bench.env)
+    assert f"app::Config::load() const ({REPO}/tests/programs/system/stack.cc:" in told.text, told.describe()
+    assert "main::{lambda()#1}" in told.text
 
 
 @pytest.mark.parametrize("flags", ["", "-s -w"], ids=["whole", "stripped"])
