@@ -87,6 +87,18 @@ static char *from_here(const char *dir)
 	return path;
 }
 
+/* What may be done about a command that could not be started. */
+static const char *remedy(const char *command, int err)
+{
+	if (err == EACCES)
+		return "grant it with the right to execute";
+	if (err != ENOENT && err != ENOTDIR)
+		return "see capwrap inspect";
+	if (command[0] != '/' && strchr(command, '/'))
+		return "grant it, or where the current directory is not granted itself, start with --chdir .";
+	return "grant it, with its interpreter or loader";
+}
+
 int main(int argc, char **argv)
 {
 	struct summary s = {.n_seen = 0};
@@ -158,7 +170,8 @@ int main(int argc, char **argv)
 	if (res.message[0])
 		fprintf(stderr, "capwrap: %s\n", res.message);
 	if (res.exec_errno) {
-		fprintf(stderr, "capwrap: %s: %s\n", command[0], strerror(res.exec_errno));
+		fprintf(stderr, "capwrap: %s: %s; %s\n", command[0], strerror(res.exec_errno),
+		        remedy(command[0], res.exec_errno));
 		return res.exec_errno == ENOENT || res.exec_errno == ENOTDIR ? 127 : 126;
 	}
 	if (WIFSIGNALED(res.status)) {

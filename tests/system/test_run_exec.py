@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -117,6 +118,26 @@ def compiled(bench: Bench, *options: str | Path) -> list[str | Path]:
     done = bench.runner.command(["compile", *options, "-o", image], cwd=bench.work, env=bench.env)
     assert done.status == 0, done.describe()
     return [*bench.runner.capwrap_exec, image]
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (
+            "sub/run",
+            "No such file or directory; grant it, or where the current directory is not granted itself, start wi",
+        ),
+        ("absent", "No such file or directory; grant it, with its interpreter or loader\n"),
+        ("{work}/sub/run", "Permission denied; grant it with the right to execute\n"),
+    ],
+)
+def test_capwrap_exec_says_what_to_do_where_the_command_does_not_start(bench: Bench, command: str, said: str) -> None:
+    bench.fresh({"sub/run": "#!/bin/sh\n"})
+    program, image = compiled(bench, "--profile", "base", "--ro", "sub")
+    name = command.format(work=bench.work)
+    done = bench.runner.native([program, image, "--", name], cwd=bench.work, env=bench.env)
+    assert done.status == (126 if "Permission" in said else 127), done.describe()
+    assert os.fsdecode(done.stderr).startswith(f"capwrap: {name}: {said}"), done.describe()
 
 
 @pytest.mark.parametrize("chdir", [".", "{work}", "sub/..", "sub"])
