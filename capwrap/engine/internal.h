@@ -196,6 +196,7 @@ struct cw_engine {
 	unsigned n_events;
 	int early[1024]; /* threads that ended before their parent's event told of them */
 	unsigned n_early;
+	int filters; /* seccomp filters of a process that has none of its own; 0: not counted yet */
 	int root_pid;
 	bool root_ended, tearing, killed;
 	struct cw_helper link; /* our group to its session */

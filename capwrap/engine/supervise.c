@@ -58,27 +58,55 @@ static void on_new(struct cw_engine *e, struct cw_task *parent, int event)
 	cw_resume(parent, 0);
 }
 
-/* A thread that stopped before its parent's event came: it is of the target, since we trace it. */
-static struct cw_task *adopt_unknown(struct cw_engine *e, int tid)
-{
-	char path[48], line[256];
-	int tgid = tid, ppid = 0;
-	FILE *f;
+struct origin {
+	int tgid, ppid, filters;
+};
 
-	snprintf(path, sizeof(path), "/proc/%d/status", tid);
-	f = fopen(path, "re");
+static void read_origin(const char *path, struct origin *o)
+{
+	char line[256];
+	FILE *f = fopen(path, "re");
+
 	while (f && fgets(line, sizeof(line), f)) {
-		(void)sscanf(line, "Tgid: %d", &tgid);
-		(void)sscanf(line, "PPid: %d", &ppid);
+		(void)sscanf(line, "Tgid: %d", &o->tgid);
+		(void)sscanf(line, "PPid: %d", &o->ppid);
+		(void)sscanf(line, "Seccomp_filters: %d", &o->filters);
 	}
 	if (f)
 		fclose(f);
+}
+
+/* More seccomp filters than we have, and the one of ours. */
+static bool has_filter_of_its_own(struct cw_engine *e, const struct origin *o)
+{
+	struct origin own = {0, 0, 0};
+
+	if (!e->filters) {
+		read_origin("/proc/thread-self/status", &own);
+		e->filters = own.filters + 1;
+	}
+	return o->filters > e->filters;
+}
+
+/*
+ * A thread that stopped before its parent's event came: it is of the target, since we trace it. Of whom it was made is not
+ * known yet: with CLONE_PARENT it has the parent of its maker.
+ */
+static struct cw_task *adopt_unknown(struct cw_engine *e, int tid)
+{
+	char path[48];
+	struct origin o = {tid, 0, 0};
+
+	snprintf(path, sizeof(path), "/proc/%d/status", tid);
+	read_origin(path, &o);
+	int tgid = o.tgid, ppid = o.ppid;
 	struct cw_proc *proc = cw_proc_find(e, tgid);
 
 	if (!proc) {
 		proc = cw_proc_add(e, tgid, cw_proc_find(e, ppid));
 		if (proc) {
-			proc->creds |= e->creds_ever; /* CLONE_PARENT: its maker may be another */
+			proc->creds |= e->creds_ever;
+			proc->filtered |= has_filter_of_its_own(e, &o);
 			e->res->processes++;
 			cw_record_process(e, CW_PROCESS_START, tgid, ppid, NULL, 0);
 		}
