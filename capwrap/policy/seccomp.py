@@ -487,7 +487,7 @@ def _rule_prlimit(r: _Rules) -> None:
 
 def _rule_socket(r: _Rules) -> None:
     asm = r.asm
-    # Bits that are no flags, types and protocols that nobody has: in the kernel's order (net/socket.c, net/ipv4/af_inet.c).
+    # Flags, types and protocols that do not exist: in the order of net/socket.c and net/ipv4/af_inet.c.
     r.lo(1)
     asm.jset(0xFFFFFFFF & ~(0xF | _SOCK_NONBLOCK | _SOCK_CLOEXEC), refuse(errno.EINVAL))
     r.lo(0)
