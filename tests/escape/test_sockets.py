@@ -158,6 +158,15 @@ def test_the_loopback_policy_reaches_no_server_outside(arena: Arena, call: str) 
     arena.holds("escape/sockets", call, setup=port_server(kind), options=["--net", "loopback"])
 
 
+@pytest.mark.stopped_by("launcher")
+def test_no_datagram_goes_to_a_permitted_address_by_way_of_another(arena: Arena) -> None:
+    # The kernel asks for CAP_NET_RAW; what capwrap does itself is to refuse the same as an option of the socket.
+    outcome, _ = arena.attack("escape/sockets", "routed", options=None)
+    native = None if outcome.verdict == "ESCAPED" else "only CAP_NET_RAW may"
+    assert native is None or arena.who.uid or os.geteuid(), str(outcome)
+    arena.holds("escape/sockets", "routed", native=native, options=["--net", "loopback"], why="EPERM|ECONNREFUSED")
+
+
 @pytest.mark.stopped_by("seccomp")
 @pytest.mark.parametrize("net", ["none", "loopback"])
 @pytest.mark.parametrize("how", ["ip", "ip-source", "group", "group-source", "ipv6"])

@@ -215,6 +215,28 @@ static void udp_given_up(void)
 	judge_read(fd, "whoever has the port now");
 }
 
+/* A datagram to a socket of one's own, by way of another address (IP_RETOPTS): it is sent to that one. */
+static void routed(void)
+{
+	static const unsigned char loose[] = {131, 7, 4, 127, 0, 0, 2, 0};
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t len = sizeof(a);
+	int own = new_socket(AF_INET, SOCK_DGRAM, 0), fd = new_socket(AF_INET, SOCK_DGRAM, 0);
+	union {
+		struct cmsghdr header;
+		char space[CMSG_SPACE(sizeof(loose))];
+	} control = {.header = {CMSG_LEN(sizeof(loose)), IPPROTO_IP, IP_RETOPTS}};
+	struct iovec iov = {(void *)"x", 1};
+	struct msghdr m = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control.space)};
+
+	memcpy(CMSG_DATA(&control.header), loose, sizeof(loose));
+	need(bind(own, (void *)&a, len), "bind");
+	need(getsockname(own, (void *)&a, &len), "getsockname");
+	must(connect(fd, (void *)&a, len), "connect"); /* a container may deny pidfd_getfd, and it is refused */
+	judge(sendmsg(fd, &m, 0), "IP_RETOPTS");
+}
+
 static void tcp_bind(void)
 {
 	struct sockaddr_in a = port(0);
@@ -322,6 +344,7 @@ const struct attack attacks[] = {
 	{"udp-sendmsg", udp_sendmsg},
 	{"udp-sendmmsg", udp_sendmmsg},
 	{"udp-given-up", udp_given_up},
+	{"routed", routed},
 	{"tcp-bind", tcp_bind},
 	{"tcp-listen", tcp_listen},
 	{"multicast", multicast},
