@@ -229,7 +229,7 @@ enum cw_service {
 	CW_SERVICE_JOIN,     /* pid, process group: 0, or -EPERM where it may not enter that */
 	CW_SERVICE_IPC_GET,  /* kind (0 shm, 1 sem, 2 msg), key, size or count, flags: an object that the target made */
 	CW_SERVICE_IPC_OWN,  /* kind, id: 1 if the target made it, else 0 */
-	CW_SERVICE_IPC_GONE, /* kind, id: removed */
+	CW_SERVICE_IPC_GONE, /* kind, id: about to be removed */
 	CW_SERVICE_MQ_OPEN,  /* flags, mode, attr?; ctx->path the name, ctx->bytes the attributes: an fd of the host */
 	CW_SERVICE_MQ_UNLINK, /* ctx->path the name */
 	CW_SERVICE_MADE, /* dev, ino: the open file, where an interrupted O_EXCL of this thread made it; given away; -ENOENT */

@@ -43,6 +43,7 @@ struct cw_ipc_book {
 	struct {
 		int kind, id;
 		unsigned uid; /* who made it, and may remove it */
+		bool going; /* the target was about to remove it */
 	} object[MAX_OBJECTS];
 	char queue[MAX_QUEUES][300];
 };
@@ -119,11 +120,23 @@ static struct cw_ipc_book *book(struct cw_engine *e)
 	return cw_helper_start(e, &e->ipc_keeper, "capwrap-ipc", keep, e->ipc) ? e->ipc : NULL;
 }
 
-static int own(const struct cw_engine *e, uint64_t kind, int id)
+static int find(const struct cw_engine *e, uint64_t kind, int id)
 {
 	for (int i = 0; e->ipc && i < e->ipc->n_objects; i++)
 		if (e->ipc->object[i].kind == (int)kind && e->ipc->object[i].id == id)
 			return i;
+	return -1;
+}
+
+/* Whether the target removed what it was about to, the kernel knows: who has become another user may not. */
+static int own(const struct cw_engine *e, uint64_t kind, int id)
+{
+	int i = find(e, kind, id);
+
+	if (i < 0 || !e->ipc->object[i].going || exists((int)kind, id))
+		return i;
+	e->ipc->object[i] = e->ipc->object[e->ipc->n_objects - 1];
+	e->ipc->n_objects--;
 	return -1;
 }
 
@@ -156,6 +169,7 @@ static int64_t make(struct cw_engine *e, uint64_t kind, const uint64_t *arg, int
 		return -err;
 	b->object[b->n_objects].kind = (int)kind;
 	b->object[b->n_objects].id = id;
+	b->object[b->n_objects].going = false;
 	b->n_objects++;
 	return id;
 }
@@ -237,6 +251,7 @@ void cw_ipc_was_made(struct cw_engine *e, int nr, int id)
 		return;
 	b->object[b->n_objects].kind = kind;
 	b->object[b->n_objects].id = id;
+	b->object[b->n_objects].going = false;
 	b->n_objects++;
 }
 
@@ -343,11 +358,9 @@ int64_t cw_ipc_service(struct cw_engine *e, int what, const uint64_t *arg)
 	case CW_SERVICE_IPC_OWN:
 		return own(e, arg[0], (int)arg[1]) >= 0;
 	case CW_SERVICE_IPC_GONE:
-		i = own(e, arg[0], (int)arg[1]);
-		if (i >= 0) {
-			e->ipc->object[i] = e->ipc->object[e->ipc->n_objects - 1];
-			e->ipc->n_objects--;
-		}
+		i = find(e, arg[0], (int)arg[1]);
+		if (i >= 0)
+			e->ipc->object[i].going = true;
 		return 0;
 	case CW_SERVICE_MQ_OPEN:
 		return mq_service_open(e, arg);

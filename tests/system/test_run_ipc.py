@@ -101,3 +101,17 @@ def test_no_object_is_left_of_a_run_that_ended(each_bench: Bench, programs: Prog
     made = {word: int(number) for word, number in zip(words[::2], words[1::2], strict=True)}
     assert all(number >= 0 for number in made.values())
     assert left_of(made) == []
+
+
+def test_an_object_that_could_not_be_removed_ends_with_the_run(each_bench: Bench, programs: Programs) -> None:
+    """It stays the target's, and is not forgotten."""
+    each_bench.fresh()
+    program = programs("system/fading")
+    native = each_bench.runner.native([program], cwd=each_bench.work, env=each_bench.env)
+    for kind, number in zip(("q", "s"), native.text.split(), strict=True):
+        subprocess.run(["ipcrm", f"-{kind}", number], stderr=subprocess.DEVNULL, check=False)
+    done = each_bench.confined([program], options=("-q", "--rox", str(program)))
+    assert (done.status, done.stderr) == (native.status, native.stderr), f"{native.describe()}\n{done.describe()}"
+    queue, semaphore = map(int, done.text.split())
+    assert queue not in objects_of("msg")
+    assert semaphore not in objects_of("sem")
