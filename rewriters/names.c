@@ -206,7 +206,7 @@ static bool glob_beneath(struct cw_ctx *c, const char *pattern, const char *path
 /* Moving a directory away moves what is carved out beneath it to where nothing carves it out. */
 static bool holds_rules(struct cw_ctx *c, const struct cw_place *p)
 {
-	if (p->exact && c->image->nodes[p->node].child_count)
+	if (is_dir(p) && p->exact && c->image->nodes[p->node].child_count)
 		return true;
 	for (uint32_t i = 0; is_dir(p) && i < c->image->n_globs; i++)
 		if (glob_beneath(c, cw_str(c->image, c->image->globs[i].pattern), p->path))

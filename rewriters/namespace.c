@@ -25,6 +25,30 @@ uint32_t cw_child(const struct cw_image *im, uint32_t node, const char *name, si
 	return CW_NONE;
 }
 
+bool cw_leads_to_grant(const struct cw_image *im, uint32_t node)
+{
+	for (uint32_t n = node;;) {
+		const struct cw_node *at = &im->nodes[n];
+
+		if (at->kind != CW_NODE_ANCESTOR && at->kind != CW_NODE_DENY)
+			return true;
+		if (at->child_count) {
+			n = at->child_first;
+			continue;
+		}
+		/* the next one of its parent's, or of the parent's parent's */
+		for (;; n = im->nodes[n].parent) {
+			if (n == node)
+				return false;
+			const struct cw_node *up = &im->nodes[im->nodes[n].parent];
+
+			if (n + 1 < up->child_first + up->child_count)
+				break;
+		}
+		n++;
+	}
+}
+
 int cw_node_path(const struct cw_image *im, uint32_t node, char *dst, size_t size)
 {
 	size_t len = 0;

@@ -298,17 +298,18 @@ static int enter_child(struct cw_ctx *c, struct cw_place *p, uint32_t child, boo
 	default:
 		break;
 	}
-	/* ANCESTOR: real where it lies beneath an outer grant and exists there, else of the namespace alone */
+	/* ANCESTOR: real where it lies beneath an outer grant and exists there, else of the namespace alone, if it leads to a grant */
 	p->root = true;
 	if (outer < 0)
-		return 0;
+		return cw_leads_to_grant(c->image, child) ? 0 : not_granted(c, p, *s);
 	p->fd = -1;
 	err = stand_at(c, p, outer, name, n->name.len, BENEATH, false);
-	c->rec.kind = CW_KIND_NONE;
-	p->root = true;
-	if (err && err != -ENOENT)
+	p->root = !err && is_dir(p->mode);
+	if ((err && err != -ENOENT) || (!p->root && !cw_leads_to_grant(c->image, child)))
 		return err;
-	if (err || !is_dir(p->mode)) {
+	c->rec.kind = CW_KIND_NONE;
+	if (!p->root) {
+		p->root = true;
 		cw_place_drop(c, p);
 		p->kind = CW_PLACE_VIRTUAL;
 		p->mode = K_S_IFDIR | 0755;

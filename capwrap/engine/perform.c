@@ -50,7 +50,7 @@ static bool shows_otherwise(struct cw_engine *e, const struct cw_place *p)
 			return true;
 		if ((ch->kind == CW_NODE_DIR || ch->kind == CW_NODE_NAME) && !(ch->flags & CW_NODE_IDENTITY))
 			return true;
-		if (ch->kind == CW_NODE_ANCESTOR && p->fd >= 0 &&
+		if (ch->kind == CW_NODE_ANCESTOR && p->fd >= 0 && cw_leads_to_grant(&e->im, n->child_first + i) &&
 		    faccessat(p->fd, cw_str(&e->im, ch->name), F_OK, AT_SYMLINK_NOFOLLOW))
 			return true;
 	}

@@ -208,6 +208,9 @@ static uint32_t type_of(struct cw_engine *e, uint32_t node)
 		return 0;
 	case CW_NODE_DIR:
 		return cw_node_dir(e, node) < 0 ? 0 : S_IFDIR;
+	case CW_NODE_ANCESTOR:
+		/* a real one is shown as it is */
+		return cw_leads_to_grant(&e->im, node) ? S_IFDIR : 0;
 	default:
 		return S_IFDIR;
 	}

@@ -157,3 +157,16 @@ def test_a_granted_name_whose_directory_is_gone_does_not_exist(bench: Bench) -> 
     assert confined.stdout == native.stdout == b""
     assert confined.stderr.startswith(native.stderr), f"{native.describe()}\n{confined.describe()}"
     assert native.stderr.count(b"\n") == 7
+
+
+def test_the_way_to_a_denied_name_is_what_the_host_has_there(each_bench: Bench) -> None:
+    denied = ("--deny", each_bench.work / "out/secret", "--deny", each_bench.work / "d/no/such/name")
+    script = """
+        ls -A; test ! -e out; test ! -e d/no; ! cat d/no/such 2>/dev/null
+        echo x >out; cat out; ls -l out | cut -c1-10; mv out other; ln -s . out; echo y >out/open; cat open; rm out
+        mkdir out; echo z >out/open; ls out; ls -A d; mkdir -p d/no/such; ls d/no; echo w >d/no/such/thing"""
+    each_bench.compare(script, files={"d/f": "f"}, options=denied)
+
+
+def test_where_nothing_is_granted_a_deny_makes_no_directory(bench: Bench) -> None:
+    bench.compare("test ! -e /absent-here; ! ls -d /absent-here/* 2>/dev/null", options=("--deny", "/absent-here/a/b"))
