@@ -69,7 +69,11 @@ int cw_pad_make(struct cw_engine *e)
 	e->result_fd = memfd("capwrap-result");
 	if (e->pad_fd < 0 || e->result_fd < 0 || ftruncate(e->pad_fd, CW_PAD_SIZE) ||
 	    ftruncate(e->result_fd, CW_PAD_RESULT_SIZE))
-		return cw_failed(e, "cannot make the pad: %s", strerror(errno));
+		return cw_failed(e, "cannot make the pad: %s%s", strerror(errno),
+		                 errno == EFBIG
+		                         ? "; the limit of file sizes (ulimit -f) is below the 4.3 MiB of it: raise "
+		                           "it, and limit COMMAND by --limit file-size"
+		                         : "");
 	if (fill_with_ones(e->pad_fd, CW_PAD_HOW_RO, CW_PAD_HOW_RW_END) ||
 	    fill_with_ones(e->pad_fd, CW_PAD_IN4, CW_PAD_ABSTRACT_END))
 		return cw_failed(e, "cannot fill the pad: %s", strerror(errno));
