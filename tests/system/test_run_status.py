@@ -297,7 +297,9 @@ def test_a_limit_of_file_sizes_below_what_a_run_needs_is_an_error_with_a_remedy(
     argv = ["bash", "-c", 'ulimit -f 1; exec "$@"', "bash", *bench.runner.capwrap, "run", "--", "true"]
     done = bench.runner.native(argv, cwd=bench.work, env=bench.env)
     assert done.status == 125
-    assert done.stderr.startswith(b"capwrap: ") and b"(ulimit -f)" in done.stderr and b"--limit file-size" in done.stderr
+    assert done.stderr.startswith(b"capwrap: ")
+    assert b"(ulimit -f)" in done.stderr
+    assert b"--limit file-size" in done.stderr
 
 
 def test_a_run_within_a_run_says_that_it_may_not_trace(bench: Bench) -> None:
