@@ -43,7 +43,7 @@ struct cw_ipc_book {
 	struct {
 		int kind, id;
 		unsigned uid; /* who made it, and may remove it */
-		bool going; /* the target was about to remove it */
+		bool going;   /* the target was about to remove it */
 	} object[MAX_OBJECTS];
 	char queue[MAX_QUEUES][300];
 };
@@ -286,7 +286,7 @@ static void mq_name(struct cw_engine *e, char dst[300])
 	}
 	cw_sha256(e->ctx.path, len, sum);
 	dst[n - 1] = '+'; /* no name as it stands */
-	for (int i = 0; i < 32; i++)
+	for (size_t i = 0; i < sizeof(sum); i++)
 		snprintf(dst + n + 2 * i, 3, "%02x", sum[i]);
 }
 
