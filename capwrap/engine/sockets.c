@@ -166,7 +166,11 @@ static bool reaches_target(struct cw_engine *e, const uint8_t *sockaddr, bool st
 
 			any = true;
 			ours = held >= 0;
-			if (held >= 0 && (stream || !(ours = keep_bound(e, held))))
+			if (held < 0)
+				continue;
+			if (stream || cw_tracing(e)) /* a trace keeps nobody's address */
+				close(held);
+			else if (!(ours = keep_bound(e, held)))
 				close(held);
 		}
 		if (f)

@@ -108,6 +108,23 @@ def test_threads_children_and_signals_come_through_a_trace(each_traced: Bench) -
     assert end["complete"] is True
 
 
+DATAGRAMS = """
+import socket
+server, client = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
+server.bind(("127.0.0.1", 0))
+client.connect(server.getsockname())
+client.send(b"sent")
+print(server.recv(9))
+name = server.getsockname()
+server.close()
+socket.socket(socket.AF_INET, socket.SOCK_DGRAM).bind(name)
+"""
+
+
+def test_a_traced_program_has_the_address_again_that_it_gave_up(traced: Bench) -> None:
+    traced.compare(["python3", "-c", DATAGRAMS], options=["-q", "--net", "loopback"])
+
+
 def test_one_trace_lists_what_runs_meet_one_after_another(bench: Bench, traced: Bench, programs: Programs) -> None:
     outside = bench.home
     names = [f"f{number}" for number in range(6)]
