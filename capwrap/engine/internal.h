@@ -331,7 +331,7 @@ extern const struct cw_ops cw_host_ops;
 int cw_fd_flags(struct cw_engine *e, int tid, int fd, int held); /* fd_flags of struct cw_ops, of any thread */
 
 /* perform.c */
-bool cw_table_full(int tid); /* would a descriptor that is handed over find a number? */
+bool cw_table_full(struct cw_engine *e, int tid); /* would a descriptor that is handed over find a number? */
 int64_t cw_perform_plan(struct cw_engine *e, struct cw_task *t, struct cw_delivery *d, uint64_t then[7]);
 int cw_fd_path(int fd, char path[48]);
 int cw_dup_fd(int fd);

@@ -304,7 +304,7 @@ static int64_t mq_service_open(struct cw_engine *e, const uint64_t *arg)
 	int flags = (int)arg[0];
 	bool noted = false;
 
-	if (cw_table_full(e->current->tid))
+	if (cw_table_full(e, e->current->tid))
 		return -EMFILE;
 	mq_name(e, name);
 	if ((flags & O_CREAT) && queue(e, name) < 0) {

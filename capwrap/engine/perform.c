@@ -331,22 +331,25 @@ static int open_existing(struct cw_engine *e, struct cw_task *t, struct cw_place
 static bool is_open(int tid, uint64_t fd)
 {
 	char path[48];
+	struct stat st;
 
+	/* access(2) would ask as the real user, without what cw_reach gives */
 	snprintf(path, sizeof(path), "/proc/%d/fd/%llu", tid, (unsigned long long)fd);
-	return !faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW);
+	return !lstat(path, &st);
 }
 
 /* Most often the last one tells, or one of the first. */
-bool cw_table_full(int tid)
+bool cw_table_full(struct cw_engine *e, int tid)
 {
 	uint64_t limit;
+	bool was = cw_reach(e, true), full = cw_limit_of(tid, RLIMIT_NOFILE, &limit);
 
-	if (!cw_limit_of(tid, RLIMIT_NOFILE, &limit) || (limit && !is_open(tid, limit - 1)))
-		return false;
-	for (uint64_t fd = 0; fd < limit; fd++)
-		if (!is_open(tid, fd))
-			return false;
-	return true;
+	if (full && limit && !is_open(tid, limit - 1))
+		full = false;
+	for (uint64_t fd = 0; full && fd < limit; fd++)
+		full = is_open(tid, fd);
+	cw_reach(e, was);
+	return full;
 }
 
 static bool is_file(int fd)
@@ -363,7 +366,7 @@ static int64_t op_open(struct cw_engine *e, struct cw_task *t, struct cw_place *
 	int fd;
 
 	/* natively the number comes first: nothing is made or emptied for an open that cannot succeed */
-	if ((flags & (O_CREAT | O_TRUNC)) && cw_table_full(t->tid))
+	if ((flags & (O_CREAT | O_TRUNC)) && cw_table_full(e, t->tid))
 		return -EMFILE;
 	d->flags = (uint32_t)(flags & O_CLOEXEC);
 	if (p->kind == CW_PLACE_PROC) {

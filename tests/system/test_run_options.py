@@ -286,3 +286,35 @@ print(os.waitpid(os.spawnlp(os.P_NOWAIT, "true", "true"), 0)[1])
     each_bench.fresh({"forks.py": program})
     done = each_bench.confined(["/usr/bin/python3", "forks.py"], options=("-q", "--limit", "processes=10"))
     assert done.text == "9 Resource temporarily unavailable\n0\n", done.describe()
+
+
+AS_SOMEBODY_ELSE = """
+import os, resource
+os.chmod(".", 0o777)
+os.chmod("kept", 0o666)
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+if os.getuid() == 0:
+    os.setresuid(65534, 65534, 65534)
+try:
+    resource.setrlimit(resource.RLIMIT_NOFILE, (64, 128))
+except ValueError as error:
+    print(error)
+held = []
+try:
+    while True:
+        held.append(os.open("/dev/null", os.O_RDONLY))
+except OSError as error:
+    print(error.strerror)
+try:
+    os.open("kept", os.O_WRONLY | os.O_TRUNC)
+except OSError as error:
+    print(error.strerror)
+os.close(held.pop())
+print(os.stat("kept").st_size)
+"""
+
+
+def test_who_gave_up_being_root_keeps_to_its_limit_of_descriptors(each_bench: Bench) -> None:
+    # With a pattern every open of a file is the supervisor's.
+    files = {"t.py": AS_SOMEBODY_ELSE, "kept": "kept\n"}
+    each_bench.compare(["/usr/bin/python3", "t.py"], files=files, options=["--deny", "**/nothing-like-this"])
