@@ -111,22 +111,26 @@ def _write(
     def skip(path: str) -> None:
         say(f"{printable(path)}: a depfile cannot hold this name; it is left out (--format json has it)")
 
-    made = []
-    built = {action.record for action in actions if action.chain}
-    for index, action in enumerate(actions):
+    if layout == "json":
+        made = (
+            depfile.as_json(
+                action,
+                [target] if target is not None else list(action.targets) or action.outputs(),
+                compared[index] if compared is not None else None,
+            )
+            for index, action in enumerate(actions)
+        )
+        for piece in depfile.document(made, None if found is None else map(depfile.race_json, found)):
+            emit(piece)
+        return
+    for action in actions:
         targets = [target] if target is not None else action.outputs()
-        if layout == "json":
-            targets = list(action.targets) or targets
-            made.append(depfile.as_json(action, targets, compared[index] if compared is not None else None))
-            continue
-        if not targets and action.record in built:
+        if not targets and (action.chain or action.parted):
             continue
         if not targets:
             raise Failure(f"{printable(action.record)}: it wrote nothing; name what depends on it with -o TARGET")
         pieces = (depfile.make if layout == "make" else depfile.ninja)(action, targets, shown, skip)
         emit("".join(pieces), errors="surrogateescape")
-    if layout == "json":
-        emit(depfile.document(made, None if found is None else [depfile.race_json(race) for race in found]))
 
 
 def _write_absent(file: str, actions: list[Action], cwd: str) -> None:

@@ -185,7 +185,7 @@ def compare(action: Action, rules: Rules, top: str | None) -> Comparison:
         sorted(path for path in inputs - needs if counts(path)),
         sorted(path for path in set(outputs) - set(targets) if counts(path)),
         sorted(path for path in needs - inputs if not os.path.isdir(path)),
-        [] if targets or action.chain else sorted(rules.needs) if len(rules.needs) == 1 else [],
+        [] if targets or action.chain or action.parted else sorted(rules.needs) if len(rules.needs) == 1 else [],
         targets,
     )
 
@@ -231,8 +231,8 @@ def find_targets(actions: list[Action], rules: Rules) -> None:
         if not action.chain:
             continue
         written = [path for path in action.outputs() if path in rules.needs]
-        found = rules.recipes.targets(action.argv, action.cwd)
-        action.targets = tuple(path for path in written if path in found) or found or tuple(written)
+        made = rules.recipes.of(written, action.argv, action.cwd)
+        action.targets = made or rules.recipes.targets(action.argv, action.cwd) or tuple(written)
 
 
 def by_recipe(actions: list[Action]) -> list[Action]:

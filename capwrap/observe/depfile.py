@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from capwrap.observe.declared import Comparison, Race
     from capwrap.observe.deps import Action
@@ -99,13 +99,25 @@ def _racing(action: Action) -> dict[str, Any]:
     return named | {"targets": list(map(_clean, action.targets))}
 
 
-def document(actions: list[dict[str, Any]], found: list[dict[str, Any]] | None) -> str:
-    """The whole as one JSON document."""
-    whole: dict[str, Any] = {"actions": actions}
+def document(actions: Iterable[dict[str, Any]], found: Iterable[dict[str, Any]] | None) -> Iterator[str]:
+    """The whole as one JSON document, piece by piece, so that it need not be in memory."""
+    yield '{\n "actions": ['
+    yield from _listed(actions)
     if found is not None:
-        whole["races"] = found
-    return json.dumps(whole, indent=1) + "\n"
+        yield ',\n "races": ['
+        yield from _listed(found)
+    yield "\n}\n"
+
+
+def _listed(objects: Iterable[dict[str, Any]]) -> Iterator[str]:
+    empty = True
+    for each in objects:
+        yield ("\n" if empty else ",\n") + json.dumps(each, indent=1)
+        empty = False
+    yield "]" if empty else "\n ]"
 
 
 def _clean(text: str) -> str:
+    if text.isascii():
+        return text
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

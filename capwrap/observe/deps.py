@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 NAMES_MAX = 1_000_000
 """different names that are kept of all records together"""
+USES_MAX = 4_000_000
+"""names that are kept of all actions together"""
 
 #: Not the build's: what the kernel makes up.
 _KERNELS = ("/proc/", "/sys/", "/dev/")
@@ -74,6 +76,8 @@ class Action:
     """the makes that it is of, with their actions, itself the last"""
     targets: tuple[str, ...] = ()
     """what it was run for, as far as rules tell; of several it is not known which"""
+    parted: bool = False
+    """whether it is what is left of a record that was split"""
 
     def inputs(self) -> list[str]:
         """Files that were read, and programs that were executed, sorted. No directories."""
@@ -109,13 +113,15 @@ def is_output(name: Name) -> bool:
 
 
 class Collector:
-    """Reads records, a line at a time; its memory grows with the different names, up to NAMES_MAX."""
+    """Reads records, a line at a time; its memory grows with the names of each action, up to USES_MAX."""
 
     def __init__(self, split: bool = False) -> None:
         """`split`: a record of a make or ninja is an action for each process that it started."""
         self.actions: list[Action] = []
         self._split = split
-        self._count = 0
+        self._paths: dict[str, str] = {}
+        """the names, each once, however many actions use it"""
+        self._uses = 0
 
     def read(self, events: Events) -> Action:
         """The action of one record; where records are split, what is beneath no make in it."""
@@ -142,7 +148,8 @@ class Collector:
                 self._access(action, record, start + record.get("t", 0))
             elif kind in ("absent", "refusal") and (kind == "absent" or record["errno"] in ("ENOENT", "ENOTDIR")):
                 self._looked(action, _asked(record), start + record.get("t", 0))
-        if not first.names and self.actions[-1] is not first:
+        first.parted = self.actions[-1] is not first
+        if first.parted and not first.names:
             self.actions.remove(first)
         return first
 
@@ -156,11 +163,11 @@ class Collector:
         path = settled(path)
         name = action.names.get(path)
         if name is None:
-            if self._count >= NAMES_MAX:
-                raise EventsError(
-                    f"{action.record}: more than {NAMES_MAX} different names; take fewer records at a time"
-                )
-            self._count += 1
+            path = self._paths.setdefault(path, path)
+            if len(self._paths) > NAMES_MAX or self._uses >= USES_MAX:
+                most = f"{NAMES_MAX} different names" if self._uses < USES_MAX else f"{USES_MAX} names of all actions"
+                raise EventsError(f"{action.record}: more than {most}; take fewer records at a time")
+            self._uses += 1
             name = action.names[path] = Name()
         return name
 

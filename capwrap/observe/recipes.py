@@ -121,16 +121,31 @@ def commands_of(argv: Iterable[str]) -> tuple[str, ...]:
     return tuple(found)
 
 
+def _started(recipes: Iterable[Recipe], cwd: str | None) -> Iterable[Recipe]:
+    return (recipe for recipe in recipes if cwd is None or recipe.directory == cwd)
+
+
 class Recipes:
     """All recipes that are declared."""
 
     def __init__(self) -> None:
         self._all: list[Recipe] = []
+        self._of_target: dict[str, list[Recipe]] = {}
         self._found: dict[tuple[tuple[str, ...], str | None], tuple[str, ...]] = {}
 
     def add(self, recipe: Recipe) -> None:
         """One more."""
         self._all.append(recipe)
+        self._of_target.setdefault(recipe.target, []).append(recipe)
+
+    def of(self, targets: Iterable[str], argv: Iterable[str], cwd: str | None) -> tuple[str, ...]:
+        """Of these targets, those whose recipes have such a command."""
+        commands = commands_of(argv)
+        return tuple(
+            target
+            for target in targets
+            if any(recipe.runs(commands) for recipe in _started(self._of_target.get(target, ()), cwd))
+        )
 
     def targets(self, argv: Iterable[str], cwd: str | None) -> tuple[str, ...]:
         """The targets whose recipes have such a command, sorted. `cwd`: where it was started, if that is known."""
@@ -138,6 +153,6 @@ class Recipes:
         key = (commands, cwd)
         found = self._found.get(key)
         if found is None:
-            here = [recipe for recipe in self._all if cwd is None or recipe.directory == cwd]
+            here = _started(self._all, cwd)
             found = self._found[key] = tuple(sorted({recipe.target for recipe in here if recipe.runs(commands)}))
         return found

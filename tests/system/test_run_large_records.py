@@ -47,3 +47,21 @@ def test_a_long_record_takes_little_memory(large: Path, tmp_path: Path, argument
     ended, most = done.stdout.split()
     assert (int(ended), done.stderr) == (status, "")
     assert int(most) < MOST
+
+
+def test_a_long_record_of_a_make_is_split_in_memory_for_the_names_of_each_action(large: Path, tmp_path: Path) -> None:
+    """Each of the processes that the record starts is an action: of a million lines, 20,000 with 48 names each."""
+    made = tmp_path / "make.ndjson"
+    begun = '{"type":"process","id":1,"t":0,"event":%s,"pid":1,"cwd":"/srv"}\n'
+    with open(large) as lines, open(made, "w") as file:
+        file.write(next(lines))
+        file.write(begun % '"start","parent":0')
+        file.write(begun % '"exec","argv":["make"]')
+        file.writelines(lines)
+    (tmp_path / "rules").write_text("/srv/w/52.o: /srv/x\n\tcc -c $<\n")
+    arguments = ["deps", "--format", "json", "--all", "--declared", "rules", str(made)]
+    command = [sys.executable, "-c", MEASURE, str(tool("capwrap")), *arguments]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=1200)
+    ended, most = done.stdout.split()
+    assert int(ended) == 1, done.stderr
+    assert int(most) < 2 * MOST

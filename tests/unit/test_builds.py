@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from recorded import PID, Written
 
-from capwrap.observe.declared import Rules, by_recipe, find_targets, races, read_rules
+from capwrap.observe.declared import Rules, by_recipe, compare, find_targets, races, read_rules
 from capwrap.observe.deps import Action, Collector
 from capwrap.observe.reading import Events
 from capwrap.observe.recipes import Recipe, commands_of
@@ -82,6 +82,17 @@ def test_what_is_beneath_no_make_is_one_action() -> None:
     rest, action = split(record)
     assert (rest.chain, rest.outputs()) == ((), ["/s/a.o"])
     assert action.outputs() == ["/s/x"]
+
+
+def test_what_another_action_wrote_is_not_said_to_be_missing(tmp_path: Path) -> None:
+    record = Written("make")
+    reads(record, PID + 1, "/s/elsewhere")
+    runs(record, 2, PID, "cc", "-c", "a.c")
+    writes(record, 2, "/s/a.o")
+    declared = rules(tmp_path, "a.o: a.c\n\tcc -c $<\n")
+    actions = split(record)
+    find_targets(actions, declared)
+    assert [compare(action, declared, None).missing for action in by_recipe(actions)] == [[], []]
 
 
 def test_a_number_that_is_used_again_is_another_process() -> None:
