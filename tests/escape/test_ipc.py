@@ -58,6 +58,8 @@ def kept(kind: str) -> Setup:
         "sem-operate",
         "sem-timed",
         "sem-value",
+        "sem-count",
+        "msg-count",
         "sem-remove",
         "sem-by-key",
         "msg-receive",

@@ -118,6 +118,31 @@ static void msg_by_key(void)
 	judge(msgget((key_t)atoi(argument(1)), 0), "msgget");
 }
 
+/* How many there are, beside one's own. */
+static void msg_count(void)
+{
+	int own = need(msgget(IPC_PRIVATE, 0600), "msgget");
+	struct msginfo info = {0};
+	int told = msgctl(own, MSG_INFO, (struct msqid_ds *)(void *)&info), err = errno;
+
+	msgctl(own, IPC_RMID, NULL);
+	errno = err;
+	must(told, "MSG_INFO");
+	escaped("%d queues", info.msgpool);
+}
+
+static void sem_count(void)
+{
+	int own = need(semget(IPC_PRIVATE, 1, 0600), "semget");
+	struct seminfo info = {0};
+	int told = semctl(own, 0, IPC_INFO, &info), err = errno;
+
+	semctl(own, 0, IPC_RMID);
+	errno = err;
+	must(told, "IPC_INFO");
+	escaped("up to index %d", told);
+}
+
 static void queue_open(void)
 {
 	judge(mq_open(argument(0), O_RDWR | O_NONBLOCK), "mq_open");
@@ -174,6 +199,8 @@ const struct attack attacks[] = {
 	{"msg-send", msg_send},
 	{"msg-remove", msg_remove},
 	{"msg-by-key", msg_by_key},
+	{"msg-count", msg_count},
+	{"sem-count", sem_count},
 	{"queue-open", queue_open},
 	{"queue-unlink", queue_unlink},
 	{"keep", keep},
