@@ -95,7 +95,12 @@ int cw_locate_fd(struct cw_ctx *c, int which, int fd, uint64_t needs)
 		int err = cw_walk(c, p, "/", whole, CW_WALK_NOFOLLOW | CW_WALK_CREATE);
 
 		c->ops->call(c, CW_SERVICE_REACH, &was);
-		if (err && !(err == -EACCES && cw_grant_by_text(c, p, whole))) {
+		/* through a link, that is one that has taken a directory's place since: what it leads to says nothing of this file */
+		if (!err && c->followed) {
+			cw_place_drop(c, p);
+			err = -EACCES;
+		}
+		if (err && (c->followed || err != -EACCES || !cw_grant_by_text(c, p, whole))) {
 			c->ops->close(c, held);
 			return err;
 		}

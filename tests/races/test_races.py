@@ -232,6 +232,29 @@ def test_a_directory_swapped_with_a_symlink_leads_nowhere_outside(arena: Arena, 
     raced(arena, "races/swaps", attack, setup=two_sides)
 
 
+@contextlib.contextmanager
+def partly_granted(arena: Arena) -> Iterator[Found]:
+    """A directory to be granted without fchmod, and a symlink out of it to its counterpart in a grant of everything."""
+    made = []
+    for name in ("partly", "work"):
+        directory = arena.base / name / "real"
+        directory.mkdir(parents=True)
+        (directory / "file").write_text("granted\n")
+        made += [directory.parent, directory, directory / "file"]
+    (arena.base / "partly/false").symlink_to("../work/real")
+    if arena.who.uid is not None:
+        for path in made:
+            os.chown(path, arena.who.uid, arena.who.uid)
+    yield Found()
+
+
+@pytest.mark.stopped_by("supervisor")
+def test_an_open_file_in_a_directory_swapped_with_a_symlink_keeps_its_rights(arena: Arena) -> None:
+    rights = "read,lookup,fstat,seek,symlinkat,mkdirat,unlinkat,renameat_source,renameat_target"
+    options = ["--grant", f"{rights}:{{base}}/partly"]
+    raced(arena, "races/swaps", "swapped-fchmod", setup=partly_granted, options=options)
+
+
 @pytest.mark.stopped_by("capability form", "rewriter", "Landlock")
 @pytest.mark.parametrize("attack", ["moved-cwd", "moved-directory", "moved-path"])
 def test_dot_dot_in_a_directory_that_moves_leads_nowhere_outside(arena: Arena, attack: str) -> None:

@@ -58,16 +58,26 @@ static void put(const char *path, const char *text)
 	close(fd);
 }
 
-static void *exchange(void *unused)
+static void swap_for_ever(const char *a, const char *b)
 {
-	const char *a = in_base("work/real"), *b = in_base("work/false");
-
-	(void)unused;
 	__atomic_fetch_add(&under_way, 1, __ATOMIC_SEQ_CST);
 	for (unsigned i = 0;; i++) {
 		syscall(SYS_renameat2, AT_FDCWD, a, AT_FDCWD, b, 2);
 		rest(i);
 	}
+}
+
+static void *exchange(void *unused)
+{
+	(void)unused;
+	swap_for_ever(in_base("work/real"), in_base("work/false"));
+	return NULL;
+}
+
+static void *exchange_partly(void *unused)
+{
+	(void)unused;
+	swap_for_ever(in_base("partly/real"), in_base("partly/false"));
 	return NULL;
 }
 
@@ -139,6 +149,22 @@ static void swapped_unlink(void)
 		if (seen && access(in_base("secret/file"), F_OK))
 			escaped("after %ld rounds: unlinked", done);
 		close(open(path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666));
+	}
+	none();
+}
+
+/* The path of an open file, by which it is known what may be done with it, leads into a grant of more for a moment. */
+static void swapped_fchmod(void)
+{
+	const char *path = in_base("partly/real/file");
+	int fd = need(open(path, O_RDONLY | O_CLOEXEC), path);
+	struct stat st;
+
+	begin(exchange_partly);
+	for (; done < rounds; done++) {
+		fchmod(fd, 0707);
+		if (!fstat(fd, &st) && (st.st_mode & 0777) == 0707)
+			escaped("after %ld rounds: mode %o", done, st.st_mode);
 	}
 	none();
 }
@@ -327,6 +353,7 @@ const struct attack attacks[] = {
 	{"swapped-create", swapped_create},
 	{"swapped-chmod", swapped_chmod},
 	{"swapped-unlink", swapped_unlink},
+	{"swapped-fchmod", swapped_fchmod},
 	{"moved-cwd", moved_cwd},
 	{"moved-directory", moved_directory},
 	{"moved-path", moved_path},
