@@ -11,6 +11,7 @@
  */
 #include "capwrap/engine/internal.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -25,20 +26,18 @@ struct place {
 static bool place_of(int pid, struct place *p)
 {
 	char path[32], text[512];
-	bool found = false;
 
 	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	FILE *f = fopen(path, "re");
+	int f = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = f < 0 ? 0 : read(f, text, sizeof(text) - 1);
 
-	/* behind the name, which may hold anything: state, parent, group, session */
-	if (f && fgets(text, sizeof(text), f)) {
-		const char *end = strrchr(text, ')');
+	if (f >= 0)
+		close(f);
+	text[n > 0 ? n : 0] = 0;
+	/* behind the name, which may hold anything, line ends too: state, parent, group, session */
+	const char *end = strrchr(text, ')');
 
-		found = end && sscanf(end, ") %*c %d %d %d", &p->parent, &p->group, &p->session) == 3;
-	}
-	if (f)
-		fclose(f);
-	return found;
+	return end && sscanf(end, ") %*c %d %d %d", &p->parent, &p->group, &p->session) == 3;
 }
 
 /* The first of all processes links nobody (is_global_init in will_become_orphaned_pgrp); that of a container does. */
