@@ -46,7 +46,7 @@ static const char *check_node(const struct cw_image *im, uint32_t i, uint32_t st
 		return "a node's string lies outside the string section";
 	if (i == 0 ? n->name.len != 0 || n->parent != 0 : !component(im, n->name) || n->parent >= i)
 		return "a node's name or parent is wrong";
-	if (n->kind > CW_NODE_PRIVATE || n->reserved || n->flags >> 6)
+	if (n->kind > CW_NODE_PRIVATE || n->reserved || n->flags >> 7)
 		return "a node's kind or flags are unknown";
 	/* breadth first: the children of the nodes in order fill the array without gaps, so the parents are right too */
 	if (n->child_count) {
@@ -83,6 +83,8 @@ static const char *check_node(const struct cw_image *im, uint32_t i, uint32_t st
 	}
 	if (i == 0 && n->kind != CW_NODE_ANCESTOR && n->kind != CW_NODE_DIR)
 		return "the root is neither an ancestor nor a directory";
+	if ((n->flags & CW_NODE_SHOWN) && n->kind != CW_NODE_ANCESTOR)
+		return "a node is shown that is no ancestor";
 	if ((n->flags & CW_NODE_CAPFORM) && n->kind != CW_NODE_DIR && n->kind != CW_NODE_PRIVATE)
 		return "capability form on what is no directory grant";
 	return NULL;

@@ -46,6 +46,7 @@ enum cw_node_flags {
 	CW_NODE_SHM = 1u << 3,      /* PRIVATE: on /dev/shm; mode 1777 */
 	CW_NODE_STICKY = 1u << 4,   /* PRIVATE: mode 1777, else 0700 */
 	CW_NODE_DEVICE = 1u << 5,   /* NAME: a character device of the profile's list */
+	CW_NODE_SHOWN = 1u << 6,    /* ANCESTOR: it is there though it leads to no grant */
 };
 
 /* Node 0 is the root of the namespace. Children of a node are consecutive and sorted bytewise by name. */

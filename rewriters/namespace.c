@@ -30,7 +30,7 @@ bool cw_leads_to_grant(const struct cw_image *im, uint32_t node)
 	for (uint32_t n = node;;) {
 		const struct cw_node *at = &im->nodes[n];
 
-		if (at->kind != CW_NODE_ANCESTOR && at->kind != CW_NODE_DENY)
+		if ((at->kind != CW_NODE_ANCESTOR && at->kind != CW_NODE_DENY) || (at->flags & CW_NODE_SHOWN))
 			return true;
 		if (at->child_count) {
 			n = at->child_first;

@@ -276,7 +276,8 @@ const char *cw_str(const struct cw_image *im, struct cw_str s);
 
 /* namespace.c */
 uint32_t cw_child(const struct cw_image *im, uint32_t node, const char *name, size_t len); /* CW_NONE */
-bool cw_leads_to_grant(const struct cw_image *im, uint32_t node); /* false: to nothing but what is carved out */
+bool cw_leads_to_grant(const struct cw_image *im,
+                       uint32_t node); /* or is shown without; false: to nothing but what is carved out */
 int cw_node_path(const struct cw_image *im, uint32_t node, char *dst, size_t size); /* length or -ENAMETOOLONG */
 bool cw_glob_match(const char *pattern, const char *path);
 bool cw_denied_by_glob(const struct cw_image *im, const char *path);

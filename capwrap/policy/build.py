@@ -14,7 +14,7 @@ from capwrap.policy.denies import carve
 from capwrap.policy.errors import PolicyError, Where
 from capwrap.policy.flags import prune, settle_flags
 from capwrap.policy.host import MAX_LINKS, Host, Walk
-from capwrap.policy.items import Grant, Private, UnixAddress, WorkDir, origin
+from capwrap.policy.items import Empty, Grant, Private, UnixAddress, WorkDir, origin
 from capwrap.policy.model import Policy
 from capwrap.policy.namespace import Namespace, Node, NodeFlag, NodeKind, is_beneath, join, relative
 from capwrap.policy.observations import Kind
@@ -74,6 +74,8 @@ class _Builder:
             self._private(private)
         for unix in self.settings.unix:
             self._unix(unix)
+        for empty in self.settings.empties:
+            self._empty(empty)
         carve(self.space)
         self.space.env = self._environment()
         if self.settings.closure and command:
@@ -194,6 +196,12 @@ class _Builder:
             walk = self.host.walk(named)
             if walk.path == cwd.path:
                 self._links(walk)
+
+    def _empty(self, empty: Empty) -> None:
+        walk = self.host.walk(empty.path)
+        if walk.missing is None and walk.kind is Kind.DIR:
+            self._links(walk)
+            self.space.make(walk.path).flags |= NodeFlag.SHOWN
 
     def _mapped(self, path: str, virtual: str, grant: Grant) -> None:
         where = grant.where

@@ -21,12 +21,15 @@ def prune(space: Namespace) -> None:
     while stack:
         node, rule = stack.pop()
         order.append(node)
+        if rule is not None or node.kind is not NodeKind.ANCESTOR:
+            node.flags &= ~NodeFlag.SHOWN  # it is there anyway, and whole
         if rule is not None and _repeats(node, rule):
             node.kind, node.host, node.link, node.rights, node.flags = NodeKind.ANCESTOR, "", "", 0, 0
         below = node if node.kind in RULES and node.kind is not NodeKind.NAME else rule
         stack += [(child, below) for child in node.children.values()]
     for node in reversed(order):
-        if node.kind is NodeKind.ANCESTOR and not node.children and node.parent is not None:
+        empty = node.kind is NodeKind.ANCESTOR and not node.children and not node.flags & NodeFlag.SHOWN
+        if empty and node.parent is not None:
             del node.parent.children[node.name]
             del space.index[node.path]
 

@@ -82,6 +82,14 @@ class Private:
 
 
 @dataclass(frozen=True, slots=True)
+class Empty:
+    """A directory that is there where the host has it, and shows nothing but what is granted beneath it."""
+
+    path: str
+    where: Where | None = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class WorkDir:
     """The current directory with these rights; refused where it is / or holds $HOME."""
 
@@ -167,6 +175,7 @@ Item: TypeAlias = (
     | Grant
     | Deny
     | Private
+    | Empty
     | WorkDir
     | Feature
     | EnvRule

@@ -17,6 +17,7 @@ from capwrap.policy.items import (
     Allow,
     ClearEnv,
     Deny,
+    Empty,
     EnvRule,
     Feature,
     Grant,
@@ -60,6 +61,7 @@ class Settings:
     grants: tuple[Grant, ...]
     denies: tuple[Deny, ...]
     privates: tuple[Private, ...]
+    empties: tuple[Empty, ...]
     workdirs: tuple[WorkDir, ...]
     closure: bool
     proc: bool
@@ -224,6 +226,7 @@ def _settle(flat: list[Item], files: tuple[str, ...]) -> Settings:
         grants=tuple(item for item in flat if isinstance(item, Grant)),
         denies=tuple(item for item in flat if isinstance(item, Deny)),
         privates=tuple(item for item in flat if isinstance(item, Private)),
+        empties=tuple(item for item in flat if isinstance(item, Empty)),
         workdirs=tuple(item for item in flat if isinstance(item, WorkDir)),
         closure=Feature("closure") in flat,
         proc=Feature("proc") in flat,

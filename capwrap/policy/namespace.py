@@ -51,6 +51,7 @@ class NodeFlag(IntFlag):
     SHM = 1 << 3
     STICKY = 1 << 4
     DEVICE = 1 << 5
+    SHOWN = 1 << 6
 
 
 #: Kinds that decide what lies at and beneath them. The others (ANCESTOR, LINK) take part in the lookup only.

@@ -19,6 +19,7 @@ from capwrap.policy.items import (
     LIMITS,
     ClearEnv,
     Deny,
+    Empty,
     EnvRule,
     Feature,
     FeatureName,
@@ -46,6 +47,7 @@ KEYS = (
     "grant",
     "deny",
     "private",
+    "empty",
     "workdir",
     *FEATURES,
     "clear_env",
@@ -142,6 +144,10 @@ class _Reader:
             deny = self.at(("deny", index), options.parse_deny_option, pattern)
             out.append(Deny(deny.pattern, deny.is_glob, expand, self.where("deny", index)))
         out += self.privates()
+        for index, path in self.strings("empty"):
+            if not path.startswith("/"):
+                raise self.error(f"`{path}` is no absolute path", "empty", index, remedy="name it from / on")
+            out.append(Empty(path, self.where("empty", index)))
         if "workdir" in self.data:
             text = self.string(self.data, "workdir", ())
             out.append(WorkDir(self.at(("workdir",), parse_rights, text), self.where("workdir")))

@@ -16,8 +16,7 @@ function(capwrap_confine target)
 extends = ["base"]
 ro = ['@read@']
 rw = ['@CMAKE_BINARY_DIR@']
-# An empty /opt, for clang lists it in search of further tools. Grants beneath it remain.
-private = [{ path = "/tmp", mode = "1777" }, { path = "/opt", rights = "ro", optional = true }]
+private = [{ path = "/tmp", mode = "1777" }]
 ]])
 
   # The policy counts as a source: where it changes, what was compiled under it is compiled again.

@@ -170,3 +170,24 @@ def test_the_way_to_a_denied_name_is_what_the_host_has_there(each_bench: Bench) 
 
 def test_where_nothing_is_granted_a_deny_makes_no_directory(bench: Bench) -> None:
     bench.compare("test ! -e /absent-here; ! ls -d /absent-here/* 2>/dev/null", options=("--deny", "/absent-here/a/b"))
+
+
+def test_an_empty_directory_shows_what_is_granted_beneath_it(bench: Bench) -> None:
+    bench.fresh()
+    for name in ("shown/granted", "shown/other"):
+        (bench.root / name).mkdir(parents=True)
+    policy = bench.root / "policy.toml"
+    policy.write_text(f'extends = ["workspace"]\nempty = ["{bench.root}/shown"]\n')
+    script = f"cd {bench.root}/shown && ls; cat other; : >new"
+
+    def said(*options: str) -> tuple[str, str]:
+        run = bench.runner.confined(
+            ["sh", "-c", script], cwd=bench.work, env=bench.env, options=["--policy", str(policy), *options]
+        )
+        return run.text, run.stderr.decode()
+
+    out, err = said()
+    assert out == ""
+    assert "cat: other: No such file or directory" in err
+    assert "cannot create new" in err
+    assert said("--ro", f"{bench.root}/shown/granted")[0] == "granted\n"

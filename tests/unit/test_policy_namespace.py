@@ -509,6 +509,27 @@ def test_an_explicit_grant_takes_the_place_of_a_private_directory(top: Path) -> 
     assert (space.index[str(top)].kind, space.index[str(top)].rights) == (NodeKind.DIR, RO)
 
 
+def written(top: Path, text: str) -> Policy:
+    (top / "policy.toml").write_text(text)
+    return Policy.load(top / "policy.toml")
+
+
+def test_an_empty_directory_is_one_that_the_host_has(top: Path) -> None:
+    (top / "file").touch()
+    names = [str(top / name) for name in ("usr", "lib", "file", "absent", "absent/too")]
+    space = build(written(top, f"empty = {names!r}"))
+    shown = [node.path for node in space.nodes() if node.flags & NodeFlag.SHOWN]
+    assert shown == [str(top / "usr"), *([str(top / "usr/lib")] if (top / "usr/lib").is_dir() else [])]
+
+
+def test_an_empty_directory_leaves_what_is_granted_around_it_and_beneath_it_and_what_is_denied(top: Path) -> None:
+    empty = written(top, f"empty = [{str(top / 'usr')!r}]")
+    for policy in (Policy().ro(top), Policy().ro(top / "usr"), Policy().ro(top).deny(top / "usr")):
+        assert shape(build(policy.merge(empty)), top) == shape(build(policy), top)
+    space = build(Policy().ro(top / "usr/include").merge(empty))
+    assert space.index[str(top / "usr")].flags & NodeFlag.SHOWN
+
+
 def test_private_directories_lie_behind_the_host_s_symlinks(top: Path) -> None:
     assert shape(build(Policy().private(top / "lib", sticky=True)), top) == {
         "lib": ("LINK", "usr/lib"),

@@ -35,6 +35,7 @@ bind = []
 allow = ["memfd-exec", "ioctl:3"]
 on_violation = "errno:EPERM"
 private = [{ path = "/tmp", mode = "1777" }]
+empty = ["/opt"]
 limits = { memory = "1G", cpu = 3 }
 
 [[grant]]
@@ -57,6 +58,11 @@ def failure(text: str) -> PolicyError:
     with pytest.raises(PolicyError) as caught:
         parse(text)
     return caught.value
+
+
+def test_an_empty_directory_is_named_from_the_root() -> None:
+    error = failure('empty = ["opt"]')
+    assert "`opt` is no absolute path" in str(error)
 
 
 def test_every_key_is_read(tmp_path: Path) -> None:
