@@ -23,7 +23,7 @@ TEXT_MAX = 32 << 20
 FRAMES_MAX = 64
 _KEPT = (
     *("type", "id", "pid", "syscall", "kind", "errno", "needs", "has", "args", "path", "path2", "asked", "asked2"),
-    *("via", "host", "address", "nearest", "denied", "allow", "hint"),
+    *("via", "host", "address", "nearest", "denied", "allow", "hint", "cwd"),
 )
 """what is told of a line; it may hold anything besides, which is not kept"""
 
