@@ -82,7 +82,7 @@ GIT_SCRIPTS = {
 }
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def git_tree(session_root: Path) -> Path:
     """git's source with what its tests need beside the installed git."""
     require("git", "make", "cc")

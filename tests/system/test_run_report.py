@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -49,8 +50,8 @@ def browser(place: Path) -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def real(session_root: Path) -> Path:
     """The page of a real run, with its policy."""
-    work = session_root / "report"
-    (work / "d").mkdir(parents=True)
+    work = Path(tempfile.mkdtemp(prefix="report", dir=session_root))
+    (work / "d").mkdir()
     (work / "unused").mkdir()
     (work / "a.txt").write_text("a")
     (work / "d/b.txt").write_text("b")
