@@ -28,14 +28,8 @@ static bool read_creds(int tid, struct cw_creds *out)
 	unsigned ids[4];
 
 	snprintf(path, sizeof(path), "/proc/%d/status", tid);
-	int f = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t n = f < 0 ? -1 : read(f, text, sizeof(text) - 1);
-
-	if (f >= 0)
-		close(f);
-	if (n <= 0)
+	if (!cw_read_text(path, text, sizeof(text)))
 		return false;
-	text[n] = 0;
 	const char *u = strstr(text, "\nUid:"), *g = strstr(text, "\nGid:"), *gr = strstr(text, "\nGroups:"),
 		   *c = strstr(text, "\nCapEff:"), *m = strstr(text, "\nUmask:"), *all = strstr(text, "\nCapPrm:");
 	unsigned long long caps, permitted;

@@ -11,7 +11,6 @@
  */
 #include "capwrap/engine/internal.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -25,19 +24,10 @@ struct place {
 
 static bool place_of(int pid, struct place *p)
 {
-	char path[32], text[512];
+	char text[512];
+	const char *rest = cw_read_stat(pid, text, sizeof(text));
 
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	int f = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t n = f < 0 ? 0 : read(f, text, sizeof(text) - 1);
-
-	if (f >= 0)
-		close(f);
-	text[n > 0 ? n : 0] = 0;
-	/* behind the name, which may hold anything, line ends too: state, parent, group, session */
-	const char *end = strrchr(text, ')');
-
-	return end && sscanf(end, ") %*c %d %d %d", &p->parent, &p->group, &p->session) == 3;
+	return rest && sscanf(rest, " %*c %d %d %d", &p->parent, &p->group, &p->session) == 3;
 }
 
 /* The first of all processes links nobody (is_global_init in will_become_orphaned_pgrp); that of a container does. */

@@ -237,15 +237,9 @@ struct fdinfo {
 static bool read_fdinfo(const char *path, struct fdinfo *info)
 {
 	char text[256];
-	int f = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t n = f < 0 ? -1 : read(f, text, sizeof(text) - 1);
 
-	if (f >= 0)
-		close(f);
-	if (n <= 0)
-		return false;
-	text[n] = 0;
-	return sscanf(text, "pos: %*d flags: %o mnt_id: %llu ino: %llu", &info->flags, &info->mount, &info->ino) == 3;
+	return cw_read_text(path, text, sizeof(text)) &&
+	       sscanf(text, "pos: %*d flags: %o mnt_id: %llu ino: %llu", &info->flags, &info->mount, &info->ino) == 3;
 }
 
 int cw_fd_flags(struct cw_engine *e, int tid, int fd, int held)
@@ -435,23 +429,16 @@ static bool same_process(int pidfd)
 /* Its tracer has reaped it, and so it is in no book any more; its pid is taken until its parent has. */
 static int op_ended(struct cw_ctx *c, int pid, uint32_t flags)
 {
-	char path[48], text[512], state = 0;
+	char text[512], state = 0;
 	int ppid = 0, pidfd = pid > 0 ? (int)syscall(SYS_pidfd_open, pid, flags) : -1;
 
 	if (pidfd < 0)
 		return -ESRCH;
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	int f = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t n = f < 0 ? 0 : read(f, text, sizeof(text) - 1);
-
-	if (f >= 0)
-		close(f);
-	text[n > 0 ? n : 0] = 0;
-	const char *end = strrchr(text, ')');
+	const char *rest = cw_read_stat(pid, text, sizeof(text));
 
 	/* asked of it in between: what was read was said of the process that the descriptor stands for */
-	if (!end || sscanf(end + 1, " %c %d", &state, &ppid) != 2 || state != 'Z' ||
-	    !cw_proc_find(container(c), ppid) || !same_process(pidfd)) {
+	if (!rest || sscanf(rest, " %c %d", &state, &ppid) != 2 || state != 'Z' || !cw_proc_find(container(c), ppid) ||
+	    !same_process(pidfd)) {
 		close(pidfd);
 		return -ESRCH;
 	}

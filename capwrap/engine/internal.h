@@ -336,6 +336,10 @@ int64_t cw_perform_plan(struct cw_engine *e, struct cw_task *t, struct cw_delive
 int cw_fd_path(int fd, char path[48]);
 int cw_dup_fd(int fd);
 
+/* proc_text.c */
+bool cw_read_text(const char *path, char *dst, size_t size); /* false, and "": there is nothing to read */
+const char *cw_read_stat(int pid, char *dst, size_t size);   /* /proc/PID/stat from its third field on; NULL */
+
 /* sticky.c: 0, or -EACCES */
 int cw_sticky_follow(int dir, int link);
 int cw_sticky_create(int dir, int fd); /* O_CREAT of what is there */

@@ -179,7 +179,7 @@ static int64_t op_statx(struct cw_engine *e, struct cw_task *t, struct cw_place 
 /* /dev/tty means the caller's controlling terminal, which may not be ours. */
 static int open_tty(struct cw_engine *e, struct cw_task *t, int flags)
 {
-	char path[64], text[1024];
+	char path[48], text[1024];
 	int nr = 0;
 
 	if (getsid(t->tid) == getsid(0)) {
@@ -187,19 +187,9 @@ static int open_tty(struct cw_engine *e, struct cw_task *t, int flags)
 
 		return fd < 0 ? -errno : fd;
 	}
-	snprintf(path, sizeof(path), "/proc/%d/stat", t->tid);
-	int f = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t n = f < 0 ? -1 : read(f, text, sizeof(text) - 1);
+	const char *rest = cw_read_stat(t->tid, text, sizeof(text));
 
-	if (f >= 0)
-		close(f);
-	if (n <= 0)
-		return -ENXIO;
-	text[n] = 0;
-	const char *end = strrchr(text, ')');
-
-	if (!end || sscanf(end + 1, " %*c %*d %*d %*d %d", &nr) != 1 || (nr >> 8 & 0xff) < 136 ||
-	    (nr >> 8 & 0xff) > 143)
+	if (!rest || sscanf(rest, " %*c %*d %*d %*d %d", &nr) != 1 || (nr >> 8 & 0xff) < 136 || (nr >> 8 & 0xff) > 143)
 		return -ENXIO;
 	int held = cw_terminal_find(e, (nr & 0xff) | ((nr >> 12) & 0xfff00));
 

@@ -17,14 +17,7 @@ static int setting(const char *name)
 	char path[64], text[16] = "";
 
 	snprintf(path, sizeof(path), "/proc/sys/fs/%s", name);
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-
-	if (fd < 0)
-		return 0;
-	ssize_t n = read(fd, text, sizeof(text) - 1);
-
-	close(fd);
-	return n > 0 && text[0] > '0' && text[0] <= '9' ? text[0] - '0' : 0;
+	return cw_read_text(path, text, sizeof(text)) && text[0] > '0' && text[0] <= '9' ? text[0] - '0' : 0;
 }
 
 /* Does what `fd` is belong to who asks, or to whom the directory belongs? */
