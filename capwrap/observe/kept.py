@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
+
+from capwrap.policy._sha256 import sha256
 
 _PIECE = 1 << 20
 
@@ -17,7 +18,7 @@ class Kept:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             raise ValueError("not a regular file")
         self._path = os.readlink(f"/proc/self/fd/{fd}")
-        self._digest = hashlib.sha256()
+        self._digest = sha256()
         self._size = 0
         # A file that its owner may not read is compared by its length alone.
         try:
@@ -50,7 +51,7 @@ class Kept:
         return None if is_now.st_size == self._size and self._says_the_same() else "changed"
 
     def _says_the_same(self) -> bool:
-        found = hashlib.sha256()
+        found = sha256()
         at = 0
         while self._readable and (piece := os.pread(self._fd, min(_PIECE, self._size - at), at)):
             found.update(piece)
