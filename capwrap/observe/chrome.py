@@ -3,7 +3,7 @@
 Each process is a track with a name; each program that it ran is a complete event (`X`) from its exec, or the fork, to
 the next exec or the end; calls on names are instants (`i`) of the thread that made them. Events go out as they come, so
 they are in the order of their ends, which the format permits. A regular file is closed by its bracket after every
-batch, which the next batch takes the place of: whoever is killed, what stands in it is JSON.
+batch, which the next batch takes the place of: between two batches, what stands in it is JSON.
 """
 
 from __future__ import annotations
