@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from capwrap.observe.events_file import EventsError
 from capwrap.observe.places import settled
+from capwrap.observe.reading import began_at
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -125,15 +126,20 @@ class Collector:
 
     def read(self, events: Events) -> Action:
         """The action of one record; where records are split, what is beneath no make in it."""
-        begun = events.run.get("time")
-        start = float(begun) if isinstance(begun, (int, float)) and 0 <= begun < 1e11 else 0.0
+        start = began_at(events.run) or 0.0
         first = action = Action(events.name, list(events.run.get("argv") or []), start)
         self.actions.append(first)
         build = None
         if self._split:
             from capwrap.observe.builds import Build
 
-            build = Build(first, lambda: self._another(first))
+            build = Build(first, lambda: self._another(first, start))
+
+        def next_run(run: Record) -> None:
+            nonlocal start
+            start = began_at(run) or 0.0
+
+        events.next_run = next_run
         for record in events:
             kind = record["type"]
             if build is not None:
@@ -153,8 +159,8 @@ class Collector:
             self.actions.remove(first)
         return first
 
-    def _another(self, first: Action) -> Action:
-        self.actions.append(Action(first.record, [], first.begun))
+    def _another(self, first: Action, start: float) -> Action:
+        self.actions.append(Action(first.record, [], start))
         return self.actions[-1]
 
     def _name(self, action: Action, path: str) -> Name | None:

@@ -57,6 +57,12 @@ _NAME = re.compile(r"[a-z_]{1,64}\Z")
 _KNOWN_NAMES: set[tuple[str, ...]] = set()
 
 
+def began_at(run: Record) -> float | None:
+    """When a run began, by its first line, in seconds since 1970; None where that does not tell."""
+    time = run.get("time")
+    return float(time) if isinstance(time, (int, float)) and 0 <= time < 1e11 else None
+
+
 @dataclass
 class Events:
     """A record being read: iterate over it for its lines, from the second on, with the texts decoded.

@@ -13,6 +13,7 @@ from capwrap._version import VERSION
 from capwrap.observe.explain import Groups, explain
 from capwrap.observe.explain_text import as_json, command_line
 from capwrap.observe.processes import cut
+from capwrap.observe.reading import began_at
 from capwrap.observe.report_tables import NONE, Calls, Names, Processes, Texts, What
 from capwrap.observe.summary import REASONS, printable
 
@@ -83,7 +84,7 @@ class Report:
         self._processes.next_run(number)
         if number < RUNS_MAX:
             self._runs.append(_run(name, run))
-        time = _time(run)
+        time = began_at(run)
         if time is not None and self._begun is None:
             self._begun = time
         self._offset = time - self._begun if time is not None and self._begun is not None else 0.0
@@ -196,18 +197,12 @@ def _run(name: str, run: Record) -> dict[str, Any]:
     made: dict[str, Any] = {
         "record": printable(name),
         "command": command_line(cut(run.get("argv") or [])),
-        "time": _time(run),
+        "time": began_at(run),
         "traced": run.get("mode") == "trace",
         "coarse": _text(landlock.get("coarse")) if isinstance(landlock, dict) else None,
         "end": None,
     }
     return made | {key: _text(run.get(key)) for key in ("policy", "method", "kernel", "capwrap")}
-
-
-def _time(run: Record) -> float | None:
-    """When a run began, in seconds since 1970."""
-    time = run.get("time")
-    return float(time) if isinstance(time, (int, float)) and 0 <= time < 1e11 else None
 
 
 def _end(end: Record | None) -> dict[str, Any] | None:

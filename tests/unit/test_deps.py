@@ -34,6 +34,16 @@ def test_files_that_were_read_and_programs_are_inputs() -> None:
     assert action(record).inputs() == ["/s/a.c", "/s/cc", "/s/ld.so"]
 
 
+def test_what_a_run_did_that_was_added_to_a_record_is_of_the_time_of_that_run() -> None:
+    record, added = Written("cc"), Written("ld")
+    record.access("/s/a.o", "write", "create")
+    added.lines[0]["time"] = 2000.0
+    added.access("/s/a", "write", "create")
+    record.lines += added.lines
+    names = action(record, time=1000.0).names
+    assert 1000 <= names["/s/a.o"].written_at < 2000 <= names["/s/a"].written_at
+
+
 def test_what_the_action_made_itself_is_no_input() -> None:
     record = Written("cc")
     record.access("/s/t.s", "read", "write", "create")
