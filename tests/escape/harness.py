@@ -326,8 +326,12 @@ class Arena:
         (base / "ro/chain").symlink_to("../secret/file")
         (base / "work/magic").symlink_to(f"/proc/self/root{base}/secret/file")
         (base / "work/key").symlink_to("../carved/sub/b.key")
+        self.give(base)
+
+    def give(self, top: Path) -> None:
+        """Make a directory and all in it the attacker's."""
         if self.who.uid is not None:
-            for path in (base, *base.rglob("*")):
+            for path in (top, *top.rglob("*")):
                 os.chown(path, self.who.uid, self.who.uid, follow_symlinks=False)
 
     def grants(self) -> list[str]:

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from escape.harness import Arena, Found, accomplice
 
 
+def made(arena: Arena, name: str) -> Path:
+    """A directory of the attacker's with a file."""
+    directory = arena.base / name
+    directory.mkdir()
+    (directory / "file").write_text(f"{name}\n")
+    arena.give(directory)
+    return directory
+
+
 @contextlib.contextmanager
 def partly_granted(arena: Arena) -> Iterator[Found]:
-    """A directory with a file, for a grant of some rights."""
-    directory = arena.base / "partly"
-    directory.mkdir()
-    (directory / "file").write_text("partly\n")
-    if arena.who.uid is not None:
-        for path in (directory, directory / "file"):
-            os.chown(path, arena.who.uid, arena.who.uid)
-    yield Found((str(directory / "file"),))
+    """For a grant of some rights."""
+    yield Found((str(made(arena, "partly") / "file"),))
 
 
 @contextlib.contextmanager
@@ -76,12 +79,7 @@ def test_a_file_is_not_made_longer_than_the_limit(arena: Arena) -> None:
 @contextlib.contextmanager
 def read_only_in_a_closed_directory(arena: Arena) -> Iterator[Found]:
     """A read-only file in a writable directory, which somebody outside unlinks once the attack has closed the way."""
-    directory = arena.base / "closed"
-    directory.mkdir()
-    (directory / "file").write_text("closed\n")
-    if arena.who.uid is not None:
-        for path in (directory, directory / "file"):
-            os.chown(path, arena.who.uid, arena.who.uid)
+    directory = made(arena, "closed")
 
     def remove(_: int) -> None:
         directory.chmod(0o700)

@@ -34,6 +34,21 @@ static inline void prepare(void)
 	close(dir);
 }
 
+/* This program anew, as its attack `after-exec`. */
+static inline _Noreturn void again(void)
+{
+	char *const argv[] = {program_invocation_name,
+	                      (char *)"after-exec",
+	                      (char *)in_base(""),
+	                      (char *)"0",
+	                      standing_in() ? (char *)"was" : NULL,
+	                      NULL};
+	char *const envp[] = {NULL};
+
+	execve(program_invocation_name, argv, envp);
+	untried("exec %s: %s", program_invocation_name, strerror(errno));
+}
+
 /* Do the capabilities do as before? HELD if so: that is all that a confined program can tell. */
 static inline _Noreturn void judge_intact(const char *what)
 {

@@ -41,20 +41,6 @@ static void do_close_range_unshare(void)
 	judge_intact("close_range UNSHARE");
 }
 
-static _Noreturn void again(void)
-{
-	char *const argv[] = {program_invocation_name,
-	                      (char *)"after-exec",
-	                      (char *)in_base(""),
-	                      (char *)"0",
-	                      standing_in() ? (char *)"was" : NULL,
-	                      NULL};
-	char *const envp[] = {NULL};
-
-	execve(program_invocation_name, argv, envp);
-	untried("exec %s: %s", program_invocation_name, strerror(errno));
-}
-
 static void after_exec(void)
 {
 	if (!has_argument(0))

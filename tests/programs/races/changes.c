@@ -6,7 +6,6 @@
 
 #include <mqueue.h>
 #include <stddef.h>
-#include <sys/un.h>
 #include <sys/xattr.h>
 
 static int came_about(const char *outside)
@@ -138,13 +137,8 @@ static void race_bind(void)
 {
 	const char *inside = in_base("carved/sock"), *outside = in_base("secret/sock");
 
-	make_page();
-	struct sockaddr_un *address = (struct sockaddr_un *)page;
-	address->sun_family = AF_UNIX;
-	int n = snprintf(address->sun_path, sizeof(address->sun_path), "%s/", in_base(""));
-	changing = address->sun_path + n;
-	snprintf(address->sun_path + n, sizeof(address->sun_path) - (size_t)n, "carved/sock");
-	begin(flip_name);
+	const struct sockaddr_un *address = flipping_address();
+
 	for (; done < rounds; done++) {
 		int fd = need(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket");
 		(void)!bind(fd, (void *)address, sizeof(*address));

@@ -11,6 +11,7 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <sys/un.h>
 
 #define ATTACKERS 2
 
@@ -136,6 +137,19 @@ static inline void make_page(void)
 	page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | (behind < 0 ? MAP_ANONYMOUS : 0), behind, 0);
 	if (page == MAP_FAILED || counter == MAP_FAILED)
 		untried("mmap: %s", strerror(errno));
+}
+
+/* Puts the address BASE/carved/sock on the page and has `carved` changed. */
+static inline struct sockaddr_un *flipping_address(void)
+{
+	make_page();
+	struct sockaddr_un *address = (struct sockaddr_un *)page;
+	address->sun_family = AF_UNIX;
+	int n = snprintf(address->sun_path, sizeof(address->sun_path), "%s/", in_base(""));
+	changing = address->sun_path + n;
+	snprintf(address->sun_path + n, sizeof(address->sun_path) - (size_t)n, "carved/sock");
+	begin(flip_name);
+	return address;
 }
 
 /* Puts BASE/NAME/`leaf` on the page and has NAME changed. */

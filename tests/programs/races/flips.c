@@ -135,13 +135,8 @@ static void granted(void)
 
 static void race_connect(void)
 {
-	make_page();
-	struct sockaddr_un *address = (struct sockaddr_un *)page;
-	address->sun_family = AF_UNIX;
-	int n = snprintf(address->sun_path, sizeof(address->sun_path), "%s/", in_base(""));
-	changing = address->sun_path + n;
-	snprintf(address->sun_path + n, sizeof(address->sun_path) - (size_t)n, "carved/sock");
-	begin(flip_name);
+	const struct sockaddr_un *address = flipping_address();
+
 	for (; done < rounds; done++) {
 		char text[64] = "";
 		int fd = need(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket");

@@ -1,32 +1,10 @@
 /* `without_landlock COMMAND [ARG]...`: runs COMMAND as where Landlock was not enabled at boot (landlock(7)). */
-#define _GNU_SOURCE
-#include <errno.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <string.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
-#include <unistd.h>
+#include "filtered.h"
 
 #define FIRST 444 /* landlock_create_ruleset, landlock_add_rule, landlock_restrict_self */
 #define LAST 446
 
 int main(int argc, char **argv)
 {
-	struct sock_filter code[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, FIRST, 0, 2),
-		BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, LAST, 1, 0),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EOPNOTSUPP),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-	};
-	struct sock_fprog program = {sizeof(code) / sizeof(code[0]), code};
-
-	if (argc < 2 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program))
-		return 125;
-	execvp(argv[1], argv + 1);
-	fprintf(stderr, "without_landlock: %s: %s\n", argv[1], strerror(errno));
-	return 127;
+	return run_without(FIRST, LAST, EOPNOTSUPP, argc, argv);
 }
