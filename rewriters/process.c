@@ -90,6 +90,8 @@ void cw_rw_kill(struct cw_ctx *c)
 			return ended(c, pid);
 		return cw_pass(c);
 	}
+	if (pid == INT32_MIN)
+		return cw_pass(c); /* the kernel's own ESRCH: there is no group of the negated number */
 	/* to a group or to all: Landlock's scope lets the kernel reach members alone */
 	if (!c->ops->fact(c, CW_FACT_SCOPED))
 		return cw_refuse(c, CW_KIND_SIGNAL, EPERM);
@@ -334,9 +336,9 @@ void cw_rw_fcntl(struct cw_ctx *c)
 
 	if ((uint32_t)c->call.arg[1] != 8) /* F_SETOWN */
 		return cw_refuse(c, CW_KIND_PROCESS, EPERM);
-	if (who == 0 || (who > 0 && c->ops->member(c, who)))
+	if (who == 0 || who == INT32_MIN /* the kernel's own EINVAL */ || (who > 0 && c->ops->member(c, who)))
 		return cw_pass(c);
-	if (who < 0 && who != INT32_MIN && c->ops->fact(c, CW_FACT_SCOPED) && c->ops->member_group(c, -who))
+	if (who < 0 && c->ops->fact(c, CW_FACT_SCOPED) && c->ops->member_group(c, -who))
 		return cw_pass(c);
 	outsider(c);
 }

@@ -4,6 +4,7 @@
  */
 #include "observe.h"
 
+#include <limits.h>
 #include <linux/sched.h>
 #include <pthread.h>
 #include <sched.h>
@@ -190,6 +191,10 @@ static void statuses(void)
 	show_status("the first", waitpid(child, &status, 0), child, status);
 	ROW(syscall(SYS_pidfd_open, getpid(), 0) > 2);
 	ROW(syscall(SYS_pidfd_open, -1, 0));
+	/* there is no group of this number negated: kill_something_info and f_setown say so themselves */
+	ROW(kill(INT_MIN, 0));
+	ROW(kill(INT_MIN, SIGTERM));
+	ROW(fcntl(0, F_SETOWN, INT_MIN));
 	ROW(syscall(SYS_pidfd_open, getpid(), 0x40));
 	close(3);
 }
