@@ -108,8 +108,9 @@ bench: $(BUILD_STAMP)
 
 # Each tests/fuzz/NAME.c is a libFuzzer target over the rewriters, which are freestanding. Inputs that were found stay in
 # build/fuzz/NAME, so that the next run goes on from them; a crash is written there and ends the run. Random calls of a
-# confined process are a test, made here for longer and from another seed; CAPWRAP_FUZZ_SEED sets that.
+# confined process are a test, made here for longer. Each run begins from another seed, unless FUZZ_SEED names one.
 FUZZ_SECONDS ?= 60
+FUZZ_SEED ?= $(shell date +%s)
 FUZZERS := $(patsubst tests/fuzz/%.c,build/fuzz/%.bin,$(wildcard tests/fuzz/*.c))
 FUZZ_FLAGS := -std=gnu11 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
 FUZZED := $(wildcard rewriters/*.c)
@@ -128,11 +129,10 @@ build/fuzz/image/seed: $(BUILD_STAMP)
 .PHONY: fuzz
 fuzz: $(FUZZERS) build/fuzz/image/seed
 	for each in $(FUZZERS); do \
-		"$$each" -max_total_time=$(FUZZ_SECONDS) -timeout=10 -max_len=200000 -print_final_stats=1 \
+		"$$each" -seed=$(FUZZ_SEED) -max_total_time=$(FUZZ_SECONDS) -timeout=10 -max_len=200000 -print_final_stats=1 \
 			-artifact_prefix="$${each%.bin}/" "$${each%.bin}"; \
 	done
-	CAPWRAP_FUZZ_SECONDS=$(FUZZ_SECONDS) CAPWRAP_FUZZ_SEED="$${CAPWRAP_FUZZ_SEED:-$$(date +%s)}" \
-		$(PYTEST) -q tests/races/test_fuzz_calls.py
+	CAPWRAP_FUZZ_SECONDS=$(FUZZ_SECONDS) CAPWRAP_FUZZ_SEED=$(FUZZ_SEED) $(PYTEST) -q tests/races/test_fuzz_calls.py
 
 # --- the engine under sanitizers ------------------------------------------------------------------------------------
 
