@@ -21,6 +21,19 @@ static int above_removed(struct cw_ctx *c, int dirfd)
 	return len;
 }
 
+/* Also where it cannot be told. */
+static bool is_directory(struct cw_ctx *c, int fd)
+{
+	struct cw_place p;
+
+	cw_place_start(&p);
+	p.fd = c->ops->hold_fd(c, fd);
+	bool is = p.fd < 0 || c->ops->stat(c, p.fd, &p.mode, &p.dev, &p.ino) || (p.mode & K_S_IFMT) == K_S_IFDIR;
+
+	cw_place_drop(c, &p);
+	return is;
+}
+
 int cw_locate(struct cw_ctx *c, int which, int dirfd, struct tptr path, unsigned flags, bool empty)
 {
 	struct cw_place *p = &c->place[which];
@@ -64,6 +77,8 @@ int cw_locate(struct cw_ctx *c, int which, int dirfd, struct tptr path, unsigned
 		}
 		if (err < 0) {
 			cw_copy(whole, own, (size_t)len + 1);
+			if (err == -ENOENT && !is_directory(c, dirfd))
+				return -ENOTDIR;
 			if (err == -ENOENT)
 				c->rec.kind = CW_KIND_DESCRIPTOR;
 			return err;

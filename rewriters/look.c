@@ -4,6 +4,41 @@
 #include "rewriters/rewriter.h"
 
 /*
+ * 1: the call is about what the target holds as `dirfd`, and about no name; 0: about a name; or -errno. Read once: whatever
+ * the target writes there now, nobody looks again.
+ */
+static int of_fd(struct cw_ctx *c, int dirfd, struct tptr path, uint64_t flags)
+{
+	char first;
+
+	if (!(flags & K_AT_EMPTY_PATH) || dirfd < 0)
+		return 0;
+	/* NULL is the empty string since Linux 6.11, to newfstatat and statx */
+	if (!path.a && (c->call.nr == 262 || c->call.nr == 332))
+		return 1;
+	int err = c->ops->read(c, &first, path, 1);
+
+	return err ? err : !first;
+}
+
+/* place[0] is what the target holds as `fd`. What it is may be asked wherever it lies, as fstat may. */
+static int held(struct cw_ctx *c, int fd)
+{
+	struct cw_place *p = &c->place[0];
+	int err = cw_locate_fd(c, 0, fd, 0);
+
+	if (!err || err == -EBADF)
+		return err;
+	cw_place_start(p);
+	p->fd = c->ops->hold_fd(c, fd);
+	if (p->fd < 0)
+		return p->fd;
+	p->kind = CW_PLACE_HOST;
+	p->by_fd = true;
+	return c->ops->stat(c, p->fd, &p->mode, &p->dev, &p->ino);
+}
+
+/*
  * place[0] for a call that needs the file to exist. One openat2 beneath the capability where the text suffices.
  * Any failure is planned here and reported as false.
  */
@@ -14,14 +49,10 @@ static bool look(struct cw_ctx *c, int dirfd, struct tptr path, bool nofollow, b
 	int err = 0;
 
 	p->fd = p->parent = -1;
-	/* NULL with AT_EMPTY_PATH is the empty string since Linux 6.11, to newfstatat and statx */
 	if (empty && !path.a && (c->call.nr == 262 || c->call.nr == 332)) {
-		if (dirfd == K_AT_FDCWD) {
-			err = c->ops->dir_path(c, dirfd, c->whole, CW_PATH_MAX);
-			if (err >= 0)
-				err = cw_walk(c, p, "/", c->whole, 0);
-		} else
-			err = cw_locate_fd(c, 0, dirfd, 0);
+		err = c->ops->dir_path(c, dirfd, c->whole, CW_PATH_MAX);
+		if (err >= 0)
+			err = cw_walk(c, p, "/", c->whole, 0);
 	} else {
 		int len = c->ops->read_string(c, c->path, sizeof(c->path), path);
 
@@ -104,33 +135,43 @@ void cw_rw_stat(struct cw_ctx *c)
 	/* STATX__RESERVED, both of STATX_*SYNC: before the path, do_statx in fs/stat.c */
 	if (c->call.nr == 332 && ((a[3] & 0x80000000) || (flags & 0x6000) == 0x6000))
 		return cw_fail(c, EINVAL);
-	char first = 1;
+	int alone = of_fd(c, dirfd, path, flags);
 
-	if ((flags & K_AT_EMPTY_PATH) && dirfd >= 0) {
-		int err = path.a ? c->ops->read(c, &first, path, 1) : 0;
-
-		if (err)
-			return cw_fail(c, -err);
-		if (!path.a)
-			first = 0;
-		if (!first && c->call.nr == 262 && c->again == CW_TRY_FIRST) {
-			/* what fstat can say of an fd that the target holds: fstat itself, decided by registers alone */
-			cw_rewrite(c, 5, (uint64_t)(uint32_t)dirfd, c->plan.to.a, 0, 0, 0, 0);
-			return;
-		}
+	if (alone < 0)
+		return cw_fail(c, -alone);
+	if (alone && c->call.nr == 262 && c->again == CW_TRY_FIRST) {
+		/* what fstat can say of an fd that the target holds: fstat itself, decided by registers alone */
+		cw_rewrite(c, 5, (uint64_t)(uint32_t)dirfd, c->plan.to.a, 0, 0, 0, 0);
+		return;
 	}
 	/* NOFOLLOW, NO_AUTOMOUNT, EMPTY_PATH, STATX_*SYNC; of an fd by itself the kernel asks for none */
-	if (first && (flags & ~UINT64_C(0x7900)))
+	if (!alone && (flags & ~UINT64_C(0x7900)))
 		return cw_fail(c, EINVAL);
 	struct tptr to = c->plan.to;
 
-	if (!look(c, dirfd, path, flags & K_AT_SYMLINK_NOFOLLOW, flags & K_AT_EMPTY_PATH,
-	          flags & K_AT_EMPTY_PATH && !path.a ? 0 : CW_RIGHT_FSTAT))
+	if (alone) {
+		int err = held(c, dirfd);
+
+		if (err)
+			return cw_fail(c, -err);
+	} else if (!look(c, dirfd, path, flags & K_AT_SYMLINK_NOFOLLOW, flags & K_AT_EMPTY_PATH,
+	                 flags & K_AT_EMPTY_PATH && !path.a ? 0 : CW_RIGHT_FSTAT))
 		return;
 	cw_perform(c, c->call.nr == 332 ? CW_OP_STATX : CW_OP_STAT);
 	c->plan.to = to;
 	c->plan.arg[0] = flags & 0x6000;
 	c->plan.arg[1] = (uint32_t)a[3];
+}
+
+/* The rights to what is held and lies in no grant: what `fd` can do is all that there is. */
+static uint64_t opened_with(struct cw_ctx *c, int fd)
+{
+	int flags = c->ops->fd_flags(c, fd, c->place[0].fd);
+	unsigned how = flags < 0 ? K_O_PATH : (unsigned)flags & (K_O_PATH | K_O_ACCMODE);
+
+	if (how & K_O_PATH)
+		return 0;
+	return (how != K_O_WRONLY ? CW_RIGHT_READ : 0) | (how ? CW_RIGHT_WRITE : 0);
 }
 
 void cw_rw_access(struct cw_ctx *c)
@@ -145,11 +186,15 @@ void cw_rw_access(struct cw_ctx *c)
 		return cw_fail(c, EINVAL);
 	if (!(flags & K_AT_EACCESS))
 		c->ops->call(c, CW_SERVICE_REAL, NULL);
-	if (!look(c, dirfd, path, flags & K_AT_SYMLINK_NOFOLLOW, flags & K_AT_EMPTY_PATH, CW_RIGHT_FSTAT))
+	struct cw_place *p = &c->place[0];
+	int alone = of_fd(c, dirfd, path, flags), err = alone > 0 ? held(c, dirfd) : alone;
+
+	if (err < 0)
+		return cw_fail(c, -err);
+	if (!alone && !look(c, dirfd, path, flags & K_AT_SYMLINK_NOFOLLOW, flags & K_AT_EMPTY_PATH, CW_RIGHT_FSTAT))
 		return;
 	/* what the grant does not permit is as if the mode bits did not; programs ask so before they try */
-	struct cw_place *p = &c->place[0];
-	uint64_t rights = p->rights;
+	uint64_t rights = alone && !p->rights ? opened_with(c, dirfd) : p->rights;
 	bool lacks = false;
 
 	if (p->kind == CW_PLACE_VIRTUAL)
@@ -158,8 +203,7 @@ void cw_rw_access(struct cw_ctx *c)
 		uint32_t type = p->mode;
 
 		if (!type) {
-			int err = c->ops->stat(c, p->fd, &p->mode, &p->dev, &p->ino);
-
+			err = c->ops->stat(c, p->fd, &p->mode, &p->dev, &p->ino);
 			if (err)
 				return cw_fail(c, -err);
 			type = p->mode;

@@ -30,6 +30,7 @@ PROGRAMS = [
     Program("sysv", forms=("beneath",), lines=700),
     Program("posix_ipc", forms=("beneath",), lines=400),
     Program("self", forms=("beneath",), lines=340),
+    Program("systemfds", forms=("beneath",), lines=400),
 ]
 
 RUNS = [pytest.param(program, form, id=f"{program}-{form}") for program in PROGRAMS for form in program.forms]
