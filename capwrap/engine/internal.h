@@ -319,7 +319,10 @@ int cw_mounts_made(struct cw_engine *e, const char *name);
 /* peers.c: what one process of the target may do to another */
 bool cw_may_look_into(struct cw_engine *e, int pid);
 bool cw_may_limit(struct cw_engine *e, const struct cw_proc *other);
+
+/* limits.c */
 bool cw_limit_of(int tid, int resource, uint64_t *soft);
+int64_t cw_limit_service(struct cw_ctx *c, const uint64_t *arg); /* CW_SERVICE_RLIMIT */
 
 /* terminals.c: the pseudo-terminals of the target */
 void cw_terminal_add(struct cw_engine *e, int number, const struct stat *is); /* is: what it must be, or NULL */
@@ -328,7 +331,23 @@ void cw_terminals_end(struct cw_engine *e);
 
 /* host.c: the operations of struct cw_ops */
 extern const struct cw_ops cw_host_ops;
-int cw_fd_flags(struct cw_engine *e, int tid, int fd, int held); /* fd_flags of struct cw_ops, of any thread */
+
+/* descriptors.c: of the target; operations of struct cw_ops, but for */
+int cw_fd_link(struct cw_ctx *c, int fd, char *dst, size_t size); /* the host's path, or what the kernel says instead */
+int cw_fd_flags(struct cw_engine *e, int tid, int fd, int held);  /* fd_flags of struct cw_ops, of any thread */
+int cw_dir_path(struct cw_ctx *c, int fd, char *dst, size_t size);
+bool cw_dir_removed(struct cw_ctx *c, int fd);
+int cw_hold_fd(struct cw_ctx *c, int fd);
+int cw_held_path(struct cw_ctx *c, int held, char *dst, size_t size);
+
+/* members.c: operations of struct cw_ops */
+bool cw_member(struct cw_ctx *c, int pid);
+int cw_member_ended(struct cw_ctx *c, int pid, uint32_t flags);
+bool cw_member_group(struct cw_ctx *c, int pgid);
+int cw_group_of(struct cw_ctx *c, int pidfd, int pid, bool session);
+
+/* exec_name.c: an operation of struct cw_ops */
+int cw_exec_string(struct cw_ctx *c, const struct cw_place *p, const char *own, char *dst, size_t size);
 
 /* perform.c */
 bool cw_table_full(struct cw_engine *e, int tid); /* would a descriptor that is handed over find a number? */

@@ -5,9 +5,6 @@
 #include "capwrap/engine/internal.h"
 
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/resource.h>
 
 enum which_id { REAL, EFFECTIVE, SAVED, FS };
 
@@ -56,33 +53,4 @@ bool cw_may_look_into(struct cw_engine *e, int pid)
 bool cw_may_limit(struct cw_engine *e, const struct cw_proc *other)
 {
 	return other == e->current->proc || same_ids(e, other, REAL); /* check_prlimit_permission in kernel/sys.c */
-}
-
-/* prlimit(2) needs CAP_SYS_RESOURCE where the ids are not the same, and root in a container has none; /proc asks for nothing. */
-bool cw_limit_of(int tid, int resource, uint64_t *soft)
-{
-	static const char *const names[RLIM_NLIMITS] = {
-		[RLIMIT_FSIZE] = "Max file size", [RLIMIT_NOFILE] = "Max open files"};
-	struct rlimit limit;
-	char path[48], line[256], text[32];
-	bool found = false;
-
-	if (!prlimit(tid, (enum __rlimit_resource)resource, NULL, &limit)) {
-		*soft = limit.rlim_cur;
-		return true;
-	}
-	snprintf(path, sizeof(path), "/proc/%d/limits", tid);
-	FILE *f = fopen(path, "re");
-
-	while (f && !found && fgets(line, sizeof(line), f)) {
-		size_t len = strlen(names[resource]);
-
-		if (strncmp(line, names[resource], len) != 0 || sscanf(line + len, " %31s", text) != 1)
-			continue;
-		found = true;
-		*soft = strcmp(text, "unlimited") != 0 ? strtoull(text, NULL, 10) : RLIM_INFINITY;
-	}
-	if (f)
-		fclose(f);
-	return found;
 }
