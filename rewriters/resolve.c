@@ -7,125 +7,11 @@
  * host's root. ".." is looked up anew by the canonical path without its last component; that path holds no links.
  */
 #include "rewriters/errno.h"
-#include "rewriters/kernel.h"
-#include "rewriters/rewriter.h"
-
-#define BENEATH (K_RESOLVE_BENEATH | K_RESOLVE_NO_MAGICLINKS)
-#define RUN (BENEATH | K_RESOLVE_NO_SYMLINKS)
-
-static bool is_dir(uint32_t mode)
-{
-	return (mode & K_S_IFMT) == K_S_IFDIR;
-}
+#include "rewriters/place.h"
 
 static bool is_link(uint32_t mode)
 {
 	return (mode & K_S_IFMT) == K_S_IFLNK;
-}
-
-static void drop_fd(struct cw_ctx *c, int *fd)
-{
-	if (*fd >= 0)
-		c->ops->close(c, *fd);
-	*fd = -1;
-}
-
-void cw_place_drop(struct cw_ctx *c, struct cw_place *p)
-{
-	drop_fd(c, &p->parent);
-	drop_fd(c, &p->fd);
-}
-
-void cw_place_start(struct cw_place *p)
-{
-	p->kind = CW_PLACE_VIRTUAL;
-	p->node = 0;
-	p->exact = true;
-	p->grant = CW_NONE;
-	p->rights = 0;
-	p->parent = -1;
-	p->fd = -1;
-	p->mode = K_S_IFDIR | 0755;
-	p->dev = 0;
-	p->ino = 0;
-	p->slash = false;
-	p->root = true;
-	p->by_fd = false;
-	p->apart = false;
-	p->dot = false;
-	p->name[0] = 0;
-	p->path[0] = '/';
-	p->path[1] = 0;
-}
-
-static void take_grant(struct cw_ctx *c, struct cw_place *p, uint32_t node)
-{
-	p->grant = node;
-	p->rights = c->image->nodes[node].rights;
-}
-
-/* p becomes the root of the directory grant `node`. */
-static int enter_grant(struct cw_ctx *c, struct cw_place *p, uint32_t node)
-{
-	int fd = c->ops->node_dir(c, node);
-
-	cw_place_drop(c, p);
-	if (fd < 0)
-		return fd;
-	p->fd = c->ops->open(c, fd, ".", K_O_PATH | K_O_DIRECTORY, BENEATH);
-	if (p->fd < 0)
-		return p->fd;
-	p->kind = CW_PLACE_HOST;
-	p->root = true;
-	p->name[0] = 0;
-	take_grant(c, p, node);
-	return c->ops->stat(c, p->fd, &p->mode, &p->dev, &p->ino);
-}
-
-static int push_name(struct cw_place *p, const char *name, size_t len)
-{
-	size_t n = cw_strlen(p->path);
-
-	if (n == 1)
-		n = 0;
-	if (n + 1 + len >= sizeof(p->path))
-		return -ENAMETOOLONG;
-	p->path[n] = '/';
-	cw_copy(p->path + n + 1, name, len);
-	p->path[n + 1 + len] = 0;
-	return 0;
-}
-
-/* The name that p stands at becomes `name` in directory `dir` (taken over), which may not exist. `named`: by a rule. */
-static int stand_at(struct cw_ctx *c, struct cw_place *p, int dir, const char *name, size_t len, uint64_t resolve,
-                    bool named)
-{
-	drop_fd(c, &p->parent);
-	p->parent = dir;
-	cw_copy(p->name, name, len);
-	p->name[len] = 0;
-	p->kind = CW_PLACE_HOST;
-	p->root = false;
-	p->fd = c->ops->open(c, dir, p->name, K_O_PATH | K_O_NOFOLLOW, resolve);
-	if (p->fd < 0) {
-		int err = p->fd;
-
-		p->fd = -1;
-		p->mode = 0;
-		return err;
-	}
-	uint64_t dev = p->dev;
-	int err = c->ops->stat(c, p->fd, &p->mode, &p->dev, &p->ino);
-
-	if (!err && !named && p->dev != dev && c->ops->special_dev(c, p->dev)) {
-		/* procfs and kin belong to no grant that merely holds their mount point */
-		drop_fd(c, &p->fd);
-		p->grant = CW_NONE;
-		p->rights = 0;
-		c->rec.kind = CW_KIND_NOT_GRANTED;
-		return -ENOENT;
-	}
-	return err;
 }
 
 /* text = link + '/' + rest, in place. */
@@ -192,7 +78,7 @@ static int not_granted(struct cw_ctx *c, struct cw_place *p, const char *rest)
 	while (*rest == '/')
 		rest++;
 	if (*rest)
-		(void)push_name(p, rest, cw_strlen(rest));
+		(void)cw_push_name(p, rest, cw_strlen(rest));
 	c->rec.kind = CW_KIND_NOT_GRANTED;
 	p->grant = CW_NONE;
 	p->rights = 0;
@@ -239,7 +125,7 @@ static int enter_child(struct cw_ctx *c, struct cw_place *p, uint32_t child, boo
 {
 	const struct cw_node *n = &c->image->nodes[child];
 	const char *name = cw_str(c->image, n->name);
-	int outer = p->fd, err = push_name(p, name, n->name.len);
+	int outer = p->fd, err = cw_push_name(p, name, n->name.len);
 
 	if (err)
 		return err;
@@ -261,10 +147,10 @@ static int enter_child(struct cw_ctx *c, struct cw_place *p, uint32_t child, boo
 		if (last && stops_at_link(p, flags)) {
 			int dir = c->ops->name_dir(c, child);
 
-			drop_fd(c, &p->fd);
+			cw_drop_fd(c, &p->fd);
 			if (dir < 0)
 				return dir;
-			err = stand_at(c, p, dir, name, n->name.len, RUN, true);
+			err = cw_stand_at(c, p, dir, name, n->name.len, CW_BENEATH_NO_LINKS, true);
 			p->kind = CW_PLACE_LINK;
 			p->rights = CW_RIGHT_LOOKUP | CW_RIGHT_FSTAT;
 			return err;
@@ -272,19 +158,19 @@ static int enter_child(struct cw_ctx *c, struct cw_place *p, uint32_t child, boo
 		return 1;
 	case CW_NODE_DIR:
 	case CW_NODE_PRIVATE:
-		return enter_grant(c, p, child);
+		return cw_enter_grant(c, p, child);
 	case CW_NODE_NAME: {
 		int dir = c->ops->name_dir(c, child);
 		const char *host = cw_str(c->image, n->host);
 		size_t h = n->host.len;
 
-		drop_fd(c, &p->fd);
+		cw_drop_fd(c, &p->fd);
 		if (dir < 0)
 			return dir;
 		while (h && host[h - 1] != '/')
 			h--;
-		take_grant(c, p, child);
-		err = stand_at(c, p, dir, host + h, n->host.len - h, RUN & ~K_RESOLVE_NO_SYMLINKS, true);
+		cw_take_grant(c, p, child);
+		err = cw_stand_at(c, p, dir, host + h, n->host.len - h, CW_BENEATH, true);
 		if (!err && (n->flags & CW_NODE_DEVICE))
 			p->root = true;
 		return err;
@@ -292,7 +178,7 @@ static int enter_child(struct cw_ctx *c, struct cw_place *p, uint32_t child, boo
 	case CW_NODE_PROC:
 	case CW_NODE_PTS:
 		cw_place_drop(c, p);
-		take_grant(c, p, child);
+		cw_take_grant(c, p, child);
 		p->kind = CW_PLACE_PROC;
 		return 2;
 	default:
@@ -303,8 +189,8 @@ static int enter_child(struct cw_ctx *c, struct cw_place *p, uint32_t child, boo
 	if (outer < 0)
 		return cw_leads_to_grant(c->image, child) ? 0 : not_granted(c, p, *s);
 	p->fd = -1;
-	err = stand_at(c, p, outer, name, n->name.len, BENEATH, false);
-	p->root = !err && is_dir(p->mode);
+	err = cw_stand_at(c, p, outer, name, n->name.len, CW_BENEATH, false);
+	p->root = !err && cw_is_dir(p->mode);
 	if ((err && err != -ENOENT) || (!p->root && !cw_leads_to_grant(c->image, child)))
 		return err;
 	c->rec.kind = CW_KIND_NONE;
@@ -341,7 +227,7 @@ static int walk(struct cw_ctx *c, struct cw_place *p, unsigned flags)
 			rest++;
 		bool last = !*rest;
 
-		if (p->kind != CW_PLACE_VIRTUAL && !is_dir(p->mode))
+		if (p->kind != CW_PLACE_VIRTUAL && !cw_is_dir(p->mode))
 			return -ENOTDIR;
 		if (last) {
 			p->dot = from[0] == '.' && (len == 1 || (len == 2 && from[1] == '.'));
@@ -383,7 +269,7 @@ static int walk(struct cw_ctx *c, struct cw_place *p, unsigned flags)
 			cw_place_start(p);
 			s = c->text;
 			if (c->image->nodes[0].kind == CW_NODE_DIR) {
-				int err = enter_grant(c, p, 0);
+				int err = cw_enter_grant(c, p, 0);
 
 				if (err)
 					return err;
@@ -428,7 +314,7 @@ static int walk(struct cw_ctx *c, struct cw_place *p, unsigned flags)
 			}
 		} else {
 			if (p->fd < 0)
-				return push_name(p, from, len) ? -ENAMETOOLONG : not_granted(c, p, s);
+				return cw_push_name(p, from, len) ? -ENAMETOOLONG : not_granted(c, p, s);
 			p->exact = false;
 			size_t run = c->image->n_globs ? 0 : plain_run(from);
 
@@ -438,17 +324,17 @@ static int walk(struct cw_ctx *c, struct cw_place *p, unsigned flags)
 				int dir;
 
 				((char *)from)[run] = 0;
-				dir = c->ops->open(c, p->fd, from, K_O_PATH | K_O_DIRECTORY, RUN);
+				dir = c->ops->open(c, p->fd, from, K_O_PATH | K_O_DIRECTORY, CW_BENEATH_NO_LINKS);
 				((char *)from)[run] = keep;
 				if (dir >= 0) {
 					uint64_t dev = p->dev;
 
-					if (push_name(p, from, run)) {
+					if (cw_push_name(p, from, run)) {
 						c->ops->close(c, dir);
 						return -ENAMETOOLONG;
 					}
-					drop_fd(c, &p->parent);
-					drop_fd(c, &p->fd);
+					cw_drop_fd(c, &p->parent);
+					cw_drop_fd(c, &p->fd);
 					p->fd = dir;
 					p->root = false;
 					p->kind = CW_PLACE_HOST;
@@ -467,14 +353,14 @@ static int walk(struct cw_ctx *c, struct cw_place *p, unsigned flags)
 				    dir != -EACCES)
 					return dir;
 			}
-			if (push_name(p, from, len))
+			if (cw_push_name(p, from, len))
 				return -ENAMETOOLONG;
 			if (c->image->n_globs && cw_denied_by_glob(c->image, p->path))
 				return not_granted(c, p, s);
 			int dir = p->fd;
 
 			p->fd = -1;
-			int err = stand_at(c, p, dir, from, len, BENEATH, false);
+			int err = cw_stand_at(c, p, dir, from, len, CW_BENEATH, false);
 
 			if (err == -ENOENT && last && c->rec.kind == CW_KIND_NONE)
 				return 0;
@@ -509,7 +395,7 @@ static int walk(struct cw_ctx *c, struct cw_place *p, unsigned flags)
 again:
 			s = c->text;
 			if (c->image->nodes[0].kind == CW_NODE_DIR) {
-				int r = enter_grant(c, p, 0);
+				int r = cw_enter_grant(c, p, 0);
 
 				if (r)
 					return r;
@@ -524,7 +410,7 @@ static int walk_through(struct cw_ctx *c, struct cw_place *p, unsigned flags)
 
 	if (err)
 		return err;
-	if (p->slash && p->fd >= 0 && p->kind == CW_PLACE_HOST && !is_dir(p->mode) && !(flags & CW_WALK_NAME))
+	if (p->slash && p->fd >= 0 && p->kind == CW_PLACE_HOST && !cw_is_dir(p->mode) && !(flags & CW_WALK_NAME))
 		return -ENOTDIR;
 	if (p->kind == CW_PLACE_HOST && p->fd < 0 && !(flags & CW_WALK_CREATE))
 		return -ENOENT;
@@ -539,64 +425,11 @@ int cw_walk(struct cw_ctx *c, struct cw_place *p, const char *base, const char *
 	if (err < 0)
 		return err;
 	if (c->image->nodes[0].kind == CW_NODE_DIR) {
-		err = enter_grant(c, p, 0);
+		err = cw_enter_grant(c, p, 0);
 		if (err)
 			return err;
 	}
 	return walk_through(c, p, flags);
-}
-
-/* The grant that a canonical path lies in, by its text alone; false where that does not settle it. */
-bool cw_grant_by_text(struct cw_ctx *c, struct cw_place *p, const char *s)
-{
-	cw_place_drop(c, p);
-	cw_place_start(p);
-	cw_copy(p->path, s, cw_strlen(s) + 1);
-	if (c->image->n_globs) /* any directory may be a view then */
-		return false;
-	if (c->image->nodes[0].kind == CW_NODE_DIR)
-		take_grant(c, p, 0);
-	for (;;) {
-		while (*s == '/')
-			s++;
-		if (!*s)
-			break;
-		const char *from = s;
-
-		while (*s && *s != '/')
-			s++;
-		uint32_t child = p->exact ? cw_child(c->image, p->node, from, (size_t)(s - from)) : CW_NONE;
-
-		p->exact = child != CW_NONE;
-		if (!p->exact)
-			continue;
-		p->node = child;
-		switch (c->image->nodes[child].kind) {
-		case CW_NODE_DIR:
-		case CW_NODE_PRIVATE:
-			take_grant(c, p, child);
-			break;
-		case CW_NODE_ANCESTOR:
-			break;
-		default:
-			return false;
-		}
-	}
-	/* what is shown by a view has rules beneath it */
-	return p->grant != CW_NONE && !(p->exact && c->image->nodes[p->node].child_count);
-}
-
-/* p = a directory that is held, where c->base says that it lies; false where it may be no directory of the host. */
-static bool stand_on(struct cw_ctx *c, struct cw_place *p, int held)
-{
-	if (!cw_grant_by_text(c, p, c->base) || c->ops->stat(c, held, &p->mode, &p->dev, &p->ino) || !is_dir(p->mode) ||
-	    c->ops->special_dev(c, p->dev))
-		return false;
-	p->kind = CW_PLACE_HOST;
-	p->root = false;
-	p->apart = true;
-	p->fd = held;
-	return true;
 }
 
 /*
@@ -609,7 +442,7 @@ int cw_walk_from_held(struct cw_ctx *c, struct cw_place *p, int dirfd, const cha
 
 	if (held < 0)
 		return -EACCES;
-	if (c->ops->held_path(c, held, c->base, sizeof(c->base)) <= 0 || !stand_on(c, p, held)) {
+	if (c->ops->held_path(c, held, c->base, sizeof(c->base)) <= 0 || !cw_stand_on(c, p, held)) {
 		c->ops->close(c, held);
 		return -EACCES;
 	}

@@ -285,6 +285,11 @@ int cw_join(char *dst, size_t size, const char *base, const char *path); /* leng
 /* The capability that a path leads to by its text alone, and the rest beneath it; CW_NONE where that takes a walk. */
 uint32_t cw_textual(const struct cw_image *im, char *path, size_t size, bool nofollow, const char **rest);
 
+/* place.c */
+void cw_place_drop(struct cw_ctx *c, struct cw_place *p);
+void cw_place_start(struct cw_place *p);
+bool cw_grant_by_text(struct cw_ctx *c, struct cw_place *p, const char *s); /* s: a canonical path */
+
 /* resolve.c */
 enum cw_walk_flags {
 	CW_WALK_NOFOLLOW = 1, /* a link at the end is the place itself */
@@ -294,9 +299,8 @@ enum cw_walk_flags {
 int cw_walk(struct cw_ctx *c, struct cw_place *p, const char *base, const char *path, unsigned flags);
 /* The same from a directory of the target's, where the walk to it gave EACCES. Changes c->base. */
 int cw_walk_from_held(struct cw_ctx *c, struct cw_place *p, int dirfd, const char *path, unsigned flags);
-void cw_place_drop(struct cw_ctx *c, struct cw_place *p);
-void cw_place_start(struct cw_place *p);
-bool cw_grant_by_text(struct cw_ctx *c, struct cw_place *p, const char *s); /* s: a canonical path */
+
+/* locate.c */
 /* base directory and path argument -> place; reads both from the target. AT_EMPTY_PATH where `empty` is true. */
 int cw_locate(struct cw_ctx *c, int which, int dirfd, struct tptr path, unsigned flags, bool empty);
 int cw_need(struct cw_ctx *c, int which, uint64_t rights); /* 0, or refuses with EACCES */
