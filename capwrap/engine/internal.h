@@ -309,8 +309,12 @@ int cw_made_file(struct cw_engine *e, const char *text, size_t len); /* readable
 /* procfs.c */
 int cw_proc_lookup(struct cw_ctx *c, struct cw_place *p, char *text, size_t size, bool nofollow);
 int cw_proc_open(struct cw_engine *e, struct cw_place *p, uint64_t flags);
+
+/* proc_entries.c: what stands in a directory of /proc */
 int cw_proc_list(struct cw_engine *e, struct cw_place *p, int (*add)(void *ctx, const char *name, uint32_t type),
                  void *ctx);
+
+/* proc_links.c: what a link of a process says */
 int cw_proc_fd_text(struct cw_engine *e, int tid, int fd, char *dst, size_t size);
 
 /* mounts.c */
