@@ -301,10 +301,14 @@ int cw_scratch_make(struct cw_engine *e);
 void cw_scratch_sweep(const struct cw_run *run); /* removes what runs that were killed left behind */
 void cw_scratch_remove(struct cw_engine *e);
 int cw_scratch_private(struct cw_engine *e, uint32_t node);
-int cw_view_for(struct cw_engine *e, const char *path);              /* index of the view of a virtual path */
-int cw_view_open(struct cw_engine *e, int view);                     /* for reading, with our own credentials */
-int cw_view_fill(struct cw_engine *e, int view, struct cw_place *p); /* 0 or -errno; entries as of now */
 int cw_made_file(struct cw_engine *e, const char *text, size_t len); /* readable fd */
+
+/* views.c */
+bool cw_shows_otherwise(struct cw_engine *e, const struct cw_place *p); /* a directory lists other than is there */
+bool cw_shown_whole(struct cw_engine *e, const struct cw_place *p);     /* and may be read and watched */
+int cw_view_for(struct cw_engine *e, const char *path);                 /* index of the view of a virtual path */
+int cw_view_open(struct cw_engine *e, int view);                        /* for reading, with our own credentials */
+int cw_view_fill(struct cw_engine *e, int view, struct cw_place *p);    /* 0 or -errno; entries as of now */
 
 /* procfs.c */
 int cw_proc_lookup(struct cw_ctx *c, struct cw_place *p, char *text, size_t size, bool nofollow);
@@ -353,8 +357,16 @@ int cw_group_of(struct cw_ctx *c, int pidfd, int pid, bool session);
 /* exec_name.c: an operation of struct cw_ops */
 int cw_exec_string(struct cw_ctx *c, const struct cw_place *p, const char *own, char *dst, size_t size);
 
-/* perform.c */
+/* opening.c: 0 or -errno, where nothing else is said */
 bool cw_table_full(struct cw_engine *e, int tid); /* would a descriptor that is handed over find a number? */
+int64_t cw_op_open(struct cw_engine *e, struct cw_task *t, struct cw_place *p, struct cw_plan *plan,
+                   struct cw_delivery *d);
+int64_t cw_op_list(struct cw_engine *e, struct cw_place *p, struct cw_plan *plan, struct cw_delivery *d);
+int cw_by_worker(const struct cw_place *p, enum cw_work work, uint64_t arg, struct cw_delivery *d); /* -EINPROGRESS */
+int cw_install(struct cw_engine *e, struct cw_place *p, struct cw_delivery *d); /* number, or -errno */
+uint64_t cw_delivery_slot(struct cw_engine *e, int number, uint64_t region, uint64_t stride);
+
+/* perform.c */
 int64_t cw_perform_plan(struct cw_engine *e, struct cw_task *t, struct cw_delivery *d, uint64_t then[7]);
 int cw_fd_path(int fd, char path[48]);
 int cw_dup_fd(int fd);

@@ -300,3 +300,37 @@ int cw_view_fill(struct cw_engine *e, int view, struct cw_place *p)
 	free(f.list);
 	return err;
 }
+
+bool cw_shows_otherwise(struct cw_engine *e, const struct cw_place *p)
+{
+	if (p->kind == CW_PLACE_VIRTUAL || (p->kind == CW_PLACE_PROC && p->proc == CW_PROC_DIR))
+		return true;
+	if (p->kind != CW_PLACE_HOST || (p->mode & S_IFMT) != S_IFDIR)
+		return false;
+	if (e->im.n_globs && p->grant != CW_NONE)
+		return true; /* any name in it might match */
+	if (!p->exact)
+		return false;
+	const struct cw_node *n = &e->im.nodes[p->node];
+
+	for (uint32_t i = 0; i < n->child_count; i++) {
+		const struct cw_node *ch = &e->im.nodes[n->child_first + i];
+
+		if (ch->kind == CW_NODE_DENY || ch->kind == CW_NODE_PRIVATE || ch->kind == CW_NODE_PROC ||
+		    ch->kind == CW_NODE_PTS)
+			return true;
+		if ((ch->kind == CW_NODE_DIR || ch->kind == CW_NODE_NAME) && !(ch->flags & CW_NODE_IDENTITY))
+			return true;
+		if (ch->kind == CW_NODE_ANCESTOR && p->fd >= 0 && cw_leads_to_grant(&e->im, n->child_first + i) &&
+		    faccessat(p->fd, cw_str(&e->im, ch->name), F_OK, AT_SYMLINK_NOFOLLOW))
+			return true;
+	}
+	return false;
+}
+
+bool cw_shown_whole(struct cw_engine *e, const struct cw_place *p)
+{
+	const uint64_t needs = CW_RIGHT_READ | CW_RIGHT_EVENT;
+
+	return p->kind == CW_PLACE_HOST && p->fd >= 0 && (p->rights & needs) == needs && !cw_shows_otherwise(e, p);
+}
