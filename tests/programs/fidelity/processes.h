@@ -8,7 +8,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-static void show_status(const char *label, pid_t got, pid_t child, int status)
+static UNUSED void show_status(const char *label, pid_t got, pid_t child, int status)
 {
 	if (got < 0)
 		say(label, "-1 %s", strerrorname_np(errno));
@@ -17,6 +17,15 @@ static void show_status(const char *label, pid_t got, pid_t child, int status)
 	else
 		say(label, "%s %04x%s", got == child ? "the child" : "another", (unsigned)status,
 		    WIFSIGNALED(status) && WCOREDUMP(status) ? " with a core" : "");
+}
+
+/* waitpid, and what it told. */
+static UNUSED void show_wait(const char *label, pid_t child, int options)
+{
+	int status = 0;
+	pid_t got = waitpid(child, &status, options);
+
+	show_status(label, got, child, status);
 }
 
 /* In a session of its own, in a group that is not the leader's and not orphaned, wherever it was started from. */

@@ -71,7 +71,6 @@ static void statuses(void)
 	section("wait statuses");
 	for (int how = 0; how <= 14; how++) {
 		char label[64];
-		int status = 0;
 		siginfo_t info;
 
 		snprintf(label, sizeof(label), "end %d", how);
@@ -81,8 +80,8 @@ static void statuses(void)
 		result(label, waitid(P_PID, (id_t)child, &info, WEXITED | WNOWAIT));
 		say(label, "code %d status %d signal %d pid %s uid %s", info.si_code, info.si_status, info.si_signo,
 		    info.si_pid == child ? "the child" : "another", info.si_uid == getuid() ? "own" : "another's");
-		show_status(label, waitpid(child, &status, 0), child, status);
-		show_status(label, waitpid(child, &status, 0), child, status);
+		show_wait(label, child, 0);
+		show_wait(label, child, 0);
 	}
 	unlink("big");
 	int status = 0;
@@ -101,7 +100,9 @@ static void statuses(void)
 	struct rusage usage;
 
 	memset(&usage, 0xff, sizeof(usage));
-	show_status("wait4", wait4(child, &status, 0, &usage), child, status);
+	pid_t got = wait4(child, &status, 0, &usage);
+
+	show_status("wait4", got, child, status);
 	say("usage", "%ld %ld %ld", usage.ru_nsignals, usage.ru_nswap, usage.ru_msgsnd);
 	child = child_that(1);
 	int pidfd = (int)MUST(syscall(SYS_pidfd_open, child, 0));
@@ -142,8 +143,8 @@ static void statuses(void)
 	ROW(getpgid(second) == child);
 	ROW(kill(-child, 0));
 	ROW(kill(-child, SIGTERM));
-	show_status("the second", waitpid(second, &status, 0), second, status);
-	show_status("the first", waitpid(child, &status, 0), child, status);
+	show_wait("the second", second, 0);
+	show_wait("the first", child, 0);
 	ROW(syscall(SYS_pidfd_open, getpid(), 0) > 2);
 	ROW(syscall(SYS_pidfd_open, -1, 0));
 	/* there is no group of this number negated: kill_something_info and f_setown say so themselves */
@@ -156,7 +157,6 @@ static void statuses(void)
 
 static void stops(void)
 {
-	int status = 0;
 	siginfo_t info = {0};
 	int go[2];
 
@@ -172,20 +172,20 @@ static void stops(void)
 		raise(SIGTSTP);
 		_exit(3);
 	}
-	show_status("without WUNTRACED", waitpid(child, &status, WNOHANG), child, status);
-	show_status("first stop", waitpid(child, &status, WUNTRACED), child, status);
-	show_status("told once", waitpid(child, &status, WUNTRACED | WNOHANG), child, status);
+	show_wait("without WUNTRACED", child, WNOHANG);
+	show_wait("first stop", child, WUNTRACED);
+	show_wait("told once", child, WUNTRACED | WNOHANG);
 	ROW(kill(child, SIGCONT));
-	show_status("continued", waitpid(child, &status, WCONTINUED), child, status);
+	show_wait("continued", child, WCONTINUED);
 	MUST(write(go[1], "x", 1));
 	ROW(waitid(P_PID, (id_t)child, &info, WSTOPPED | WNOWAIT));
 	say("second stop", "code %d status %d", info.si_code, info.si_status);
 	ROW(waitid(P_PID, (id_t)child, &info, WSTOPPED));
 	ROW(kill(child, SIGTERM));
-	show_status("a signal to the stopped", waitpid(child, &status, WNOHANG), child, status);
+	show_wait("a signal to the stopped", child, WNOHANG);
 	ROW(kill(child, SIGCONT));
 	ROW(waitid(P_PID, (id_t)child, &info, WCONTINUED | WEXITED | WNOWAIT));
-	show_status("its end", waitpid(child, &status, 0), child, status);
+	show_wait("its end", child, 0);
 	close(go[0]), close(go[1]);
 	/* stopped from outside, killed while stopped */
 	child = (pid_t)MUST(fork());
@@ -193,15 +193,15 @@ static void stops(void)
 		for (;;)
 			pause();
 	ROW(kill(child, SIGSTOP));
-	show_status("stopped", waitpid(child, &status, WUNTRACED), child, status);
+	show_wait("stopped", child, WUNTRACED);
 	ROW(kill(child, SIGSTOP));
-	show_status("stopped again", waitpid(child, &status, WUNTRACED | WNOHANG), child, status);
+	show_wait("stopped again", child, WUNTRACED | WNOHANG);
 	ROW(kill(child, SIGCONT));
-	show_status("continued", waitpid(child, &status, WCONTINUED), child, status);
+	show_wait("continued", child, WCONTINUED);
 	ROW(kill(child, SIGSTOP));
-	show_status("stopped", waitpid(child, &status, WUNTRACED), child, status);
+	show_wait("stopped", child, WUNTRACED);
 	ROW(kill(child, SIGKILL));
-	show_status("killed while stopped", waitpid(child, &status, 0), child, status);
+	show_wait("killed while stopped", child, 0);
 }
 
 /* --- SIGCHLD --- */
@@ -278,13 +278,13 @@ static void children(void)
 	sigaction(SIGCHLD, &act, NULL);
 	chld_count = 0;
 	child = child_that(0);
-	show_status("SA_NOCLDWAIT", waitpid(child, &status, 0), child, status);
+	show_wait("SA_NOCLDWAIT", child, 0);
 	wait_count(1);
 	say("and the signal", "count %d", chld_count);
 	signal(SIGCHLD, SIG_IGN);
 	child = child_that(0);
-	show_status("ignored", waitpid(child, &status, 0), child, status);
-	show_status("ignored, any", waitpid(-1, &status, 0), child, status);
+	show_wait("ignored", child, 0);
+	ROW(waitpid(-1, &status, 0));
 	signal(SIGCHLD, SIG_DFL);
 	/* blocked: seen as pending */
 	sigset_t set, pending;

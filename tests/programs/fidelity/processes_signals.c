@@ -57,7 +57,6 @@ static void *in_thread(void *arg)
 static void senders(void)
 {
 	struct sigaction act = {.sa_sigaction = on_any, .sa_flags = SA_SIGINFO};
-	int status;
 	pthread_t thread;
 
 	section("signals");
@@ -129,7 +128,7 @@ static void senders(void)
 	setpgid(first, first);
 	ROW(kill(-first, 0));
 	ROW(killpg(first, SIGTERM));
-	show_status("killed by group", waitpid(first, &status, 0), first, status);
+	show_wait("killed by group", first, 0);
 	ROW(kill(-first, 0));
 	ROW(killpg(1 << 28, SIGUSR1));
 	/* an alternate stack, and what a handler may change */
@@ -198,7 +197,7 @@ static void groups(void)
 	}
 	ROW(setpgid(child, child));
 	kill(child, SIGKILL);
-	show_status("and its end", waitpid(child, &status, 0), child, status);
+	show_wait("and its end", child, 0);
 
 	/*
 	 * An orphaned group: what is stopped in it gets SIGHUP and SIGCONT when the one process ends that connected it with

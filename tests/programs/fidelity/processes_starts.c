@@ -39,7 +39,6 @@ static void on_usr1(int sig)
 
 static void starts(void)
 {
-	int status = 0;
 	pid_t pid;
 
 	section("starting");
@@ -53,13 +52,13 @@ static void starts(void)
 	posix_spawn_file_actions_init(&actions);
 	posix_spawn_file_actions_addopen(&actions, 9, "file", O_CREAT | O_WRONLY, 0600);
 	ROW(posix_spawn(&pid, "/bin/sh", &actions, &attr, argv, environ));
-	show_status("posix_spawn", waitpid(pid, &status, 0), pid, status);
+	show_wait("posix_spawn", pid, 0);
 	ROW(access("file", F_OK));
 	unlink("file");
 	ROW(posix_spawn(&pid, "/bin/absent", NULL, NULL, argv, environ));
 	ROW(posix_spawnp(&pid, "absent-program", NULL, NULL, argv, environ));
 	ROW(posix_spawnp(&pid, "sh", NULL, NULL, argv, environ));
-	show_status("posix_spawnp", waitpid(pid, &status, 0), pid, status);
+	show_wait("posix_spawnp", pid, 0);
 	say("system", "%04x", (unsigned)system("exit 12"));
 	say("system of a killed", "%04x", (unsigned)system("kill -9 $$"));
 	/* vfork: the child is first, on the parent's memory */
@@ -71,37 +70,37 @@ static void starts(void)
 		_exit(13);
 	}
 	say("vfork", "the child has set %d", value);
-	show_status("vfork", waitpid(pid, &status, 0), pid, status);
+	show_wait("vfork", pid, 0);
 	pid = vfork();
 	if (!pid) {
 		execl("/bin/sh", "sh", "-c", "exit 14", (char *)NULL);
 		_exit(1);
 	}
-	show_status("vfork and exec", waitpid(pid, &status, 0), pid, status);
+	show_wait("vfork and exec", pid, 0);
 	char *stack = mmap(NULL, 65536, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	pid = clone(in_clone, stack + 65536, SIGCHLD, (void *)15L);
-	show_status("clone", waitpid(pid, &status, 0), pid, status);
+	show_wait("clone", pid, 0);
 	say("its memory", "%d", shared_value);
 	pid = clone(in_clone, stack + 65536, CLONE_VM | SIGCHLD, (void *)16L);
-	show_status("clone with CLONE_VM", waitpid(pid, &status, 0), pid, status);
+	show_wait("clone with CLONE_VM", pid, 0);
 	say("its memory", "%d", shared_value);
 	pid = clone(in_clone, stack + 65536, CLONE_VM | CLONE_VFORK | SIGUSR1, (void *)17L);
-	show_status("another signal than SIGCHLD", waitpid(pid, &status, WNOHANG), pid, status);
-	show_status("and __WALL", waitpid(pid, &status, __WALL), pid, status);
+	show_wait("another signal than SIGCHLD", pid, WNOHANG);
+	show_wait("and __WALL", pid, __WALL);
 	pid = clone(in_clone, stack + 65536, CLONE_VM | CLONE_FILES | CLONE_FS | CLONE_SIGHAND | SIGCHLD, (void *)18L);
-	show_status("clone that shares", waitpid(pid, &status, 0), pid, status);
+	show_wait("clone that shares", pid, 0);
 	int pidfd = -1;
 
 	pid = clone(in_clone, stack + 65536, CLONE_PIDFD | SIGCHLD, (void *)19L, &pidfd);
 	say("CLONE_PIDFD", "%s", pidfd >= 0 ? "gives one" : "gives none");
-	show_status("CLONE_PIDFD", waitpid(pid, &status, 0), pid, status);
+	show_wait("CLONE_PIDFD", pid, 0);
 	close(pidfd);
 	ROW(clone(in_clone, stack + 65536, CLONE_SIGHAND | SIGCHLD, NULL));
 	ROW(clone(in_clone, stack + 65536, CLONE_THREAD | SIGCHLD, NULL));
 	pid = clone(in_clone, stack + 65536, CLONE_PARENT | SIGCHLD, (void *)20L);
 	say("CLONE_PARENT", "%s", pid > 0 ? "made" : strerrorname_np(errno));
-	show_status("is no child of one's own", waitpid(pid, &status, 0), pid, status);
+	show_wait("is no child of one's own", pid, 0);
 	munmap(stack, 65536);
 	/* a thread executes: the process goes on under its number */
 	pid = (pid_t)MUST(fork());
@@ -114,7 +113,7 @@ static void starts(void)
 		for (;;)
 			pause();
 	}
-	show_status("exec by a thread", waitpid(pid, &status, 0), pid, status);
+	show_wait("exec by a thread", pid, 0);
 	/* the first thread ends, another goes on */
 	pid = (pid_t)MUST(fork());
 	if (!pid) {
@@ -123,7 +122,7 @@ static void starts(void)
 		pthread_create(&thread, NULL, exec_in_thread, NULL);
 		syscall(SYS_exit, 0);
 	}
-	show_status("exec by the last thread", waitpid(pid, &status, 0), pid, status);
+	show_wait("exec by the last thread", pid, 0);
 	ROW(unshare(CLONE_FILES));
 	ROW(unshare(CLONE_FS));
 	ROW(unshare(0));
