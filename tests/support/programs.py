@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -30,8 +31,8 @@ class Programs:
 
     def _compile(self, source: str, cc: str, flags: tuple[str, ...]) -> Path:
         require(cc)
-        directory = self.directory / str(len(self._made))
-        directory.mkdir(parents=True)
+        self.directory.mkdir(parents=True, exist_ok=True)
+        directory = Path(tempfile.mkdtemp(dir=self.directory))
         for path in (self.directory, directory):
             path.chmod(0o755)
         target = directory / Path(source).name
