@@ -215,6 +215,14 @@ static bool at_path(struct cw_ctx *c, bool fd_only, uint64_t needs)
 	return by_path(c, dirfd, a[1], a[2] & K_AT_SYMLINK_NOFOLLOW, false, needs);
 }
 
+/* system.posix_acl_access and _default: what they say is who may do what with the file, as its mode does. */
+static bool is_acl(const char *name)
+{
+	static const char prefix[] = "system.posix_acl_";
+
+	return !cw_memcmp(name, prefix, sizeof(prefix) - 1);
+}
+
 void cw_rw_xattr(struct cw_ctx *c)
 {
 	static const uint64_t needs[] = {[SET] = CW_RIGHT_EXTATTR_SET,
@@ -230,6 +238,7 @@ void cw_rw_xattr(struct cw_ctx *c)
 	/* 188 setxattr .. 199 fremovexattr: three forms a verb; 463 setxattrat .. 466 removexattrat */
 	enum verb verb = nr >= 463 ? (enum verb)(nr - 463) : (enum verb)((nr - 188) / 3);
 	enum form form = nr >= 463 ? AT : (enum form)((nr - 188) % 3);
+	uint64_t rights = needs[verb];
 	uint64_t name = a[1], value = a[2], size = a[3], flags = (uint32_t)a[4];
 	int len = 0;
 	bool ok;
@@ -266,13 +275,15 @@ void cw_rw_xattr(struct cw_ctx *c)
 			return cw_fail(c, ERANGE);
 		if (len < 0)
 			return cw_fail(c, -len);
+		if ((verb == SET || verb == REMOVE) && is_acl(c->path2))
+			rights |= CW_RIGHT_FCHMOD;
 	}
 	if (form == BY_FD)
-		ok = by_fd(c, a[0], needs[verb]);
+		ok = by_fd(c, a[0], rights);
 	else if (form == AT)
-		ok = at_flags(c, (uint32_t)a[2]) && at_path(c, verb == LIST || verb == REMOVE, needs[verb]);
+		ok = at_flags(c, (uint32_t)a[2]) && at_path(c, verb == LIST || verb == REMOVE, rights);
 	else
-		ok = by_path(c, K_AT_FDCWD, a[0], form == BY_LINK, false, needs[verb]);
+		ok = by_path(c, K_AT_FDCWD, a[0], form == BY_LINK, false, rights);
 	if (!ok)
 		return;
 	cw_perform(c, ops[verb]);

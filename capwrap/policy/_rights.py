@@ -57,7 +57,7 @@ MEANINGS: dict[str, str] = {
     "fexecve": "execute a file",
     "create": "create a file by opening it",
     "ftruncate": "truncate a file",
-    "fchmod": "change permission bits",
+    "fchmod": "change permission bits and access control lists",
     "fchown": "change owner and group",
     "fchflags": "change file flags",
     "futimes": "change time stamps",

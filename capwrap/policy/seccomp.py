@@ -125,6 +125,9 @@ _IOCTL_PASS = (
     0x80045200,  # RNDGETENTCNT
 )
 
+# linux/falloc.h
+_FALLOC_FL_COLLAPSE_RANGE = 0x08
+
 # linux/net.h
 _SOCK_NONBLOCK, _SOCK_CLOEXEC, _SOCK_MAX = 0o4000, 0o2000000, 11
 
@@ -246,6 +249,15 @@ _rule_fstat = _rule_close
 def _rule_ftruncate(r: _Rules) -> None:
     # The descriptor of the results would be shrunk under the supervisor that reads it.
     r.capability(0, refuse(errno.EBADF), TRACE if r.options.hold_truncation else ALLOW)
+
+
+def _rule_fallocate(r: _Rules) -> None:
+    # A file is made shorter from within. Most file systems have no such thing.
+    if not r.options.hold_truncation:
+        r.asm.goto(ALLOW)
+        return
+    r.lo(1)
+    r.asm.jset(_FALLOC_FL_COLLAPSE_RANGE, refuse(errno.EOPNOTSUPP), ALLOW)
 
 
 def _rule_dup2(r: _Rules) -> None:
@@ -711,7 +723,8 @@ def build(
     ``net`` is NET_NONE, NET_LOOPBACK or NET_HOST. ``allow_ioctls`` are further requests that pass (``--allow
     ioctl:NUMBER``). ``limit_processes`` has every fork stop to be counted. ``landlock_scopes`` says that the jail has
     Landlock's scopes for signals and abstract sockets (Linux 6.12); without them, what rests on them does not pass.
-    ``hold_truncation`` says that some grant permits to write and not to truncate, so that ftruncate(2) has to stop.
+    ``hold_truncation`` says that some grant permits to write and not to truncate, so that ftruncate(2) has to stop,
+    and fallocate(2) makes nothing shorter.
     ValueError for a request that is never passed or is no number of 32 bits, and for another ``net``.
     """
     if net not in (NET_NONE, NET_LOOPBACK, NET_HOST):

@@ -19,7 +19,7 @@
 #define CW_RIGHT_FEXECVE (UINT64_C(1) << 12) /* execute a file */
 #define CW_RIGHT_CREATE (UINT64_C(1) << 13) /* create a file by opening it */
 #define CW_RIGHT_FTRUNCATE (UINT64_C(1) << 14) /* truncate a file */
-#define CW_RIGHT_FCHMOD (UINT64_C(1) << 15) /* change permission bits */
+#define CW_RIGHT_FCHMOD (UINT64_C(1) << 15) /* change permission bits and access control lists */
 #define CW_RIGHT_FCHOWN (UINT64_C(1) << 16) /* change owner and group */
 #define CW_RIGHT_FCHFLAGS (UINT64_C(1) << 17) /* change file flags */
 #define CW_RIGHT_FUTIMES (UINT64_C(1) << 18) /* change time stamps */

@@ -7,10 +7,10 @@
 /* Of the rows, the rights and the pad, as a policy image was made from them. */
 #define CW_TABLE_SHA256 \
 	{ \
-		0x73, 0xdb, 0x6e, 0xbb, 0x03, 0xc8, 0x03, 0x58, \
-		0x64, 0xd3, 0x1f, 0x64, 0x4f, 0x39, 0xf5, 0x16, \
-		0x30, 0x2c, 0x78, 0x20, 0x3b, 0xb3, 0x29, 0x9f, \
-		0x9d, 0x34, 0xcc, 0x2f, 0x05, 0x9c, 0x8b, 0xe0, \
+		0x6c, 0xae, 0x52, 0xf6, 0x2f, 0x0c, 0x0e, 0x67, \
+		0x06, 0xf1, 0x13, 0x40, 0x94, 0x84, 0xa0, 0x93, \
+		0xfe, 0x76, 0x79, 0xd1, 0x54, 0x95, 0x38, 0xa8, \
+		0xc0, 0x73, 0x6b, 0xa6, 0xf2, 0x34, 0x66, 0x6e, \
 	}
 
 enum cw_class {
@@ -853,7 +853,7 @@ static const struct cw_syscall cw_syscalls[CW_SYSCALL_MAX + 1] = {
 	[282] = { "signalfd", CW_CLASS_PASS, CW_HANDLER_NONE, 0, 0, 3, { CW_ROLE_FD, CW_ROLE_IN, CW_ROLE_SIZE } },
 	[283] = { "timerfd_create", CW_CLASS_PASS, CW_HANDLER_NONE, 0, 0, 2, { CW_ROLE_CLOCK, CW_ROLE_FLAGS } },
 	[284] = { "eventfd", CW_CLASS_PASS, CW_HANDLER_NONE, 0, 0, 1, { CW_ROLE_COUNT } },
-	[285] = { "fallocate", CW_CLASS_PASS, CW_HANDLER_NONE, 0, 0, 4, { CW_ROLE_FD, CW_ROLE_MODE, CW_ROLE_OFFSET, CW_ROLE_LEN } },
+	[285] = { "fallocate", CW_CLASS_CHECK, CW_HANDLER_NONE, 0, 0, 4, { CW_ROLE_FD, CW_ROLE_MODE, CW_ROLE_OFFSET, CW_ROLE_LEN } },
 	[286] = { "timerfd_settime", CW_CLASS_PASS, CW_HANDLER_NONE, 0, 0, 4, { CW_ROLE_FD, CW_ROLE_FLAGS, CW_ROLE_IN, CW_ROLE_OUT } },
 	[287] = { "timerfd_gettime", CW_CLASS_PASS, CW_HANDLER_NONE, 0, 0, 2, { CW_ROLE_FD, CW_ROLE_OUT } },
 	[288] = { "accept4", CW_CLASS_PASS, CW_HANDLER_NONE, 0, 0, 4, { CW_ROLE_FD, CW_ROLE_OUT, CW_ROLE_INOUT, CW_ROLE_FLAGS } },

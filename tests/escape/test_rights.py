@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,6 +38,41 @@ def partly_granted_directory(arena: Arena) -> Iterator[Found]:
 def test_a_descriptor_for_writing_is_not_truncated_without_the_right(arena: Arena) -> None:
     grant = ["--grant", "read,write,lookup,fstat,seek:{base}/partly"]
     arena.holds("escape/rights", "truncate-descriptor", setup=partly_granted, options=grant, why="EACCES")
+
+
+@pytest.mark.stopped_by("seccomp")
+def test_a_descriptor_for_writing_is_not_made_shorter_from_within_without_the_right(arena: Arena) -> None:
+    grant = ["--grant", "read,write,lookup,fstat,seek:{base}/partly"]
+    arena.holds("escape/rights", "collapse-descriptor", setup=partly_granted, options=grant, why="EOPNOTSUPP")
+
+
+@pytest.mark.stopped_by("supervisor")
+@pytest.mark.parametrize("attack", ["mode-by-attribute", "mode-by-attribute-of-descriptor"])
+def test_no_extended_attribute_changes_permissions_without_the_right(arena: Arena, attack: str) -> None:
+    grant = ["--grant", "read,lookup,fstat,extattr_set,extattr_delete:{base}/partly"]
+    arena.holds("escape/rights", attack, setup=partly_granted, options=grant, why="EACCES")
+
+
+@contextlib.contextmanager
+def listed(arena: Arena) -> Iterator[Found]:
+    """A file with an access control list: owner, a named user, group, mask, others (linux/posix_acl_xattr.h)."""
+    with partly_granted(arena) as found:
+        entries = [(1, 6, -1), (2, 4, 1), (4, 0, -1), (0x10, 4, -1), (0x20, 0, -1)]
+        acl = struct.pack("<I", 2) + b"".join(struct.pack("<HHi", *entry) for entry in entries)
+        os.setxattr(found.args[0], "system.posix_acl_access", acl)
+        yield found
+
+
+@pytest.mark.stopped_by("supervisor")
+def test_no_access_control_list_is_removed_without_the_right_to_change_permissions(arena: Arena) -> None:
+    grant = ["--grant", "read,lookup,fstat,extattr_set,extattr_delete:{base}/partly"]
+    arena.holds("escape/rights", "mode-by-removing", setup=listed, options=grant, why="EACCES")
+
+
+@pytest.mark.stopped_by("supervisor")
+def test_no_default_list_of_permissions_is_set_without_the_right(arena: Arena) -> None:
+    grant = ["--grant", "read,lookup,fstat,extattr_set,extattr_delete:{base}/partly"]
+    arena.holds("escape/rights", "default-list", setup=partly_granted_directory, options=grant, why="EACCES")
 
 
 @pytest.mark.stopped_by("supervisor")

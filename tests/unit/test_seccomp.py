@@ -749,6 +749,16 @@ def test_ftruncate_stops_where_some_grant_lacks_the_right() -> None:
         assert verdict("ftruncate", CAP_RO, 0, using=using) == "EBADF"
 
 
+def test_fallocate_takes_nothing_out_of_a_file_where_some_grant_lacks_the_right_to_truncate() -> None:
+    made = seccomp.build(net=0, allow_ioctls=frozenset(), limit_processes=False, hold_truncation=True)
+    held = bpf.link(made, VALUES)
+    for mode in (0, 1, 3, 0x10, 0x20, 0x40):
+        assert verdict("fallocate", 3, mode, using=held) == ALLOW
+    for mode in (8, 9, 0x18, HIGH | 8):
+        assert verdict("fallocate", 3, mode) == ALLOW
+        assert verdict("fallocate", 3, mode, using=held) == "EOPNOTSUPP"
+
+
 def test_listen_stops_unless_the_network_is_the_hosts() -> None:
     assert verdict("listen", 3, 5) == TRACE
     assert verdict("listen", 3, 5, using=program(seccomp.NET_LOOPBACK)) == TRACE

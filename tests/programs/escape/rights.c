@@ -4,6 +4,7 @@
 
 #include <dirent.h>
 #include <sys/inotify.h>
+#include <sys/xattr.h>
 
 static const char *path(void)
 {
@@ -13,6 +14,56 @@ static const char *path(void)
 static void truncate_descriptor(void)
 {
 	judge(ftruncate(need(open(path(), O_RDWR | O_CLOEXEC), path()), 0), "ftruncate");
+}
+
+/* Blocks are taken out of the middle of a file, which becomes shorter by as much. */
+static void collapse_descriptor(void)
+{
+	int fd = need(open(path(), O_RDWR | O_CLOEXEC), path());
+	struct stat st;
+
+	for (off_t at = 0; at < 4; at++)
+		need(pwrite(fd, "x", 1, at * 65536 + 65535), "pwrite");
+	must(fallocate(fd, FALLOC_FL_COLLAPSE_RANGE, 0, 65536), "FALLOC_FL_COLLAPSE_RANGE");
+	need(fstat(fd, &st), "fstat");
+	judge(st.st_size < 4 * 65536 ? 0 : -1, "a file that is shorter");
+}
+
+/* An access control list of user and mask, that makes the file everybody's: system.posix_acl_access in linux/posix_acl_xattr.h. */
+static const uint16_t everybodys[] = {2, 0, 1, 7, 0xffff, 0xffff, 4, 7, 0xffff, 0xffff, 0x20, 7, 0xffff, 0xffff};
+
+static _Noreturn void judge_mode(long result, const char *what)
+{
+	struct stat st;
+
+	must(result, what);
+	need(stat(path(), &st), path());
+	if ((st.st_mode & 0777) == 0777)
+		escaped("%s gave mode %o", what, st.st_mode & 0777u);
+	held("nothing %s", what);
+}
+
+static void mode_by_attribute(void)
+{
+	judge_mode(setxattr(path(), "system.posix_acl_access", everybodys, sizeof(everybodys), 0), "setxattr");
+}
+
+static void mode_by_attribute_of_descriptor(void)
+{
+	int fd = need(open(path(), O_RDONLY | O_CLOEXEC), path());
+
+	judge_mode(fsetxattr(fd, "system.posix_acl_access", everybodys, sizeof(everybodys), 0), "fsetxattr");
+}
+
+/* The mask of a list shows as the group's bits, and where the list goes they become the group's. */
+static void mode_by_removing(void)
+{
+	judge(removexattr(path(), "system.posix_acl_access"), "removexattr");
+}
+
+static void default_list(void)
+{
+	judge(setxattr(path(), "system.posix_acl_default", everybodys, sizeof(everybodys), 0), "setxattr");
 }
 
 /* The descriptor that a chdir left in the delivery range, by its path in the pad. */
@@ -73,6 +124,11 @@ static void list_path_descriptor(void)
 
 const struct attack attacks[] = {
 	{"truncate-descriptor", truncate_descriptor},
+	{"collapse-descriptor", collapse_descriptor},
+	{"mode-by-attribute", mode_by_attribute},
+	{"mode-by-attribute-of-descriptor", mode_by_attribute_of_descriptor},
+	{"mode-by-removing", mode_by_removing},
+	{"default-list", default_list},
 	{"read-path-descriptor", read_path_descriptor},
 	{"list-path-descriptor", list_path_descriptor},
 	{"watch-delivered", watch_delivered},
