@@ -16,6 +16,7 @@ enum cw_run_flags {
 	CW_RUN_RECORD_STACK = 1u << 4, /* emit STACK records for refusals */
 	CW_RUN_TRACE = 1u << 5,        /* confine nothing: record what the policy would have refused */
 	CW_RUN_PROMPT = 1u << 6,       /* hand out records as they come, for who reads along */
+	CW_RUN_PLAIN = 1u << 7, /* no Python is here, which ignores SIGPIPE and SIGXFSZ: the caller does, if any */
 };
 
 struct cw_run {

@@ -150,7 +150,7 @@ int main(int argc, char **argv)
 	                     .argv = (const char *const *)command,
 	                     .envp = (const char *const *)environ,
 	                     .chdir = dir,
-	                     .flags = CW_RUN_FOREGROUND,
+	                     .flags = CW_RUN_FOREGROUND | CW_RUN_PLAIN,
 	                     .stdio = {-1, -1, -1},
 	                     .sink = show,
 	                     .sink_ctx = &s};

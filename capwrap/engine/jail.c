@@ -169,18 +169,20 @@ struct disposition { /* struct sigaction as the kernel has it */
 };
 
 /*
- * The dispositions that the caller had: no handlers, and ignored what was ignored, but for the two signals that Python
- * ignores by itself.
+ * The dispositions that the caller had: no handlers, and ignored what was ignored, but for the two signals that Python,
+ * where it is here, ignores by itself.
  */
 static void own_no_signals(const struct cw_engine *e)
 {
+	bool pythons = !(e->run->flags & CW_RUN_PLAIN);
+
 	for (int i = 1; i < 65; i++) {
 		struct disposition now = {.handler = SIG_DFL}, want = {.handler = SIG_DFL};
 
 		if (e->taken >> (i - 1) & 1)
 			want.handler = e->saved[i].sa_handler == SIG_IGN ? SIG_IGN : SIG_DFL;
 		else if (raw(SYS_rt_sigaction, i, 0, (long)&now, 8, 0, 0) || now.handler == SIG_DFL ||
-		         (now.handler == SIG_IGN && i != SIGPIPE && i != SIGXFSZ))
+		         (now.handler == SIG_IGN && !(pythons && (i == SIGPIPE || i == SIGXFSZ))))
 			continue;
 		(void)raw(SYS_rt_sigaction, i, (long)&want, 0, 8, 0, 0);
 	}

@@ -271,7 +271,10 @@ signal.signal(signal.SIGUSR2, lambda *_: None)
 signal.pthread_sigmask(signal.SIG_SETMASK, [getattr(signal, name) for name in sys.argv[2].split()])
 os.execvp(sys.argv[3], sys.argv[3:])
 """
-    for ignored in ("", "SIGHUP SIGCHLD SIGTSTP SIGUSR1 SIGRTMIN SIGRTMAX", "SIGTTIN SIGTTOU SIGTERM SIGINT SIGQUIT"):
+    several = ["", "SIGHUP SIGCHLD SIGTSTP SIGUSR1 SIGRTMIN SIGRTMAX", "SIGTTIN SIGTTOU SIGTERM SIGINT SIGQUIT"]
+    # Of Python these two cannot be had: it ignores them whatever it found.
+    several += ["SIGPIPE SIGXFSZ"] if engine == "capwrap-exec" else []
+    for ignored in several:
         for blocked in ("", "SIGTERM SIGUSR2 SIGCHLD SIGRTMAX"):
             start = ["python3", "-c", script, ignored, blocked]
             shown = ["grep", "^Sig[BIC]", "/proc/self/status"]
