@@ -68,6 +68,7 @@ def launch(
         argv,
         events=destination,
         named=named,
+        where=events if append else None,
         remember=True,
         traced=traced,
         watch=watch,
@@ -93,8 +94,10 @@ def launch(
     outcome = engine.run(asked, recording.sink, jailed=recording.jailed)
     status, signal = ending(outcome)
     recording.finish(outcome, status=status, signal=signal)
-    if appended is not None:
-        appended.merge()
+    missing = None if appended is None else appended.merge()
+    if missing is not None:
+        recording.complete = False
+        recording.problems.append(missing)
     tell(
         outcome,
         recording,

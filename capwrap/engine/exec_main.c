@@ -156,6 +156,8 @@ int main(int argc, char **argv)
 	                     .sink_ctx = &s};
 
 	cw_run(&run, &res);
+	/* that nobody reads what we say costs COMMAND's status nothing */
+	signal(SIGPIPE, SIG_IGN);
 	free(dir);
 	for (int i = 0; i < s.n_seen; i++) {
 		fprintf(stderr, "capwrap: refused: %s\n", s.seen[i]);

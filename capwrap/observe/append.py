@@ -16,6 +16,7 @@ from typing import IO, Any
 from capwrap.observe.events_file import EventsError
 
 _TAIL = 8 << 20  # more than the two longest lines that a run writes
+_PIECE = 1 << 20  # bytes that are written at a time
 _ID = re.compile(rb'(\{"type":"[a-z]+","id":)([0-9]+)')
 _SUMS = ("refusals", "absent", "accesses", "lost")
 
@@ -29,7 +30,8 @@ class Appended:
         self._where = where
         try:
             fd = os.open(where, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY, 0o666)
-            self._record: IO[bytes] = open(fd, "r+b")  # noqa: SIM115 (closed by `merge`)
+            # Without a buffer: what could not be written is not to be tried again.
+            self._record: IO[bytes] = open(fd, "r+b", buffering=0)  # noqa: SIM115 (closed by `merge`)
             self._own: IO[bytes] = tempfile.TemporaryFile(dir=os.path.dirname(os.path.abspath(where)))  # noqa: SIM115
         except OSError as error:
             raise EventsError(f"--events {where}: {error.strerror}; name a file that can be written") from None
@@ -39,22 +41,29 @@ class Appended:
         """A descriptor for the run's own lines, which becomes the caller's."""
         return fcntl.fcntl(self._own.fileno(), fcntl.F_DUPFD_CLOEXEC, 10)
 
-    def merge(self) -> None:
-        """The run is over: its lines become part of the record."""
+    def merge(self) -> str | None:
+        """The run is over: its lines become part of the record; why not, if they did not.
+
+        Then the runs before it are there as they were, and the last line says that something is missing.
+        """
         with self._own as own, self._record as record:
             fcntl.flock(record, fcntl.LOCK_EX)
             at, before, used = self._last_line()
-            record.seek(at)
-            record.truncate()
-            own.seek(0)
-            for line in own:
-                found = _ID.match(line)
-                if found is not None:
-                    record.write(b"%s%d%s" % (found[1], int(found[2]) + used, line[found.end() :]))
-                elif line.startswith(b'{"type":"end",'):
-                    record.write(_joined(before, json.loads(line)))
-                else:
-                    record.write(line)
+            try:
+                record.truncate(record.seek(at))
+                if _add(own, record, before, used):
+                    return None
+                problem = None  # there was no room for its own last line, which has been told
+            except OSError as error:
+                problem = f"{self._where}: the record could not be written: {error.strerror}; it is not complete"
+            try:
+                record.truncate(record.seek(at))
+                if before:
+                    _write(record, [_line(before | {"complete": False})])
+            except OSError as error:
+                # Without a last line it claims nothing.
+                return problem or f"{self._where}: the record could not be written: {error.strerror}"
+            return problem
 
     def _last_line(self) -> tuple[int, dict[str, Any], int]:
         """Where the last line begins, what it says, and the last running number; 0, {} and 0 for an empty file."""
@@ -76,9 +85,43 @@ class Appended:
             ) from None
 
 
+def _add(own: IO[bytes], record: IO[bytes], before: dict[str, Any], used: int) -> bool:
+    """Write the lines of a run behind those that there are; whether the last of them was its last line."""
+    own.seek(0)
+    lines: list[bytes] = []
+    size = 0
+    ended = False
+    for line in own:
+        found = _ID.match(line)
+        if found is not None:
+            lines.append(b"%s%d%s" % (found[1], int(found[2]) + used, line[found.end() :]))
+        elif line.startswith(b'{"type":"end",'):
+            lines.append(_joined(before, json.loads(line)))
+            ended = True
+        else:
+            lines.append(line)
+        size += len(line)
+        if size >= _PIECE:
+            _write(record, lines)
+            lines.clear()
+            size = 0
+    _write(record, lines)
+    return ended
+
+
+def _write(record: IO[bytes], lines: list[bytes]) -> None:
+    view = memoryview(b"".join(lines))
+    while view:
+        view = view[record.write(view) :]
+
+
 def _joined(before: dict[str, Any], end: dict[str, Any]) -> bytes:
     """The last line of both: counts are added up, and it ended as the last run did."""
     for name in _SUMS:
         end[name] += before.get(name, 0)
     end["complete"] = end["complete"] and before.get("complete", True) is True
-    return json.dumps(end, separators=(",", ":")).encode() + b"\n"
+    return _line(end)
+
+
+def _line(record: dict[str, Any]) -> bytes:
+    return json.dumps(record, separators=(",", ":")).encode() + b"\n"

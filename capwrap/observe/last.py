@@ -127,7 +127,9 @@ class Last:
     def write(
         self, reader: Reader, run: dict[str, Any], jail: dict[str, Any], *, status: int | None, signal: int | None
     ) -> None:
-        """Put it in the place of the record before. Whatever goes wrong, nothing is kept."""
+        """Put it in the place of the record before. Whatever goes wrong, nothing is kept: not the one before either,
+        which would pass for this one.
+        """
         from capwrap.observe.events_file import EventsFile
 
         path = last_path()
@@ -143,18 +145,23 @@ class Last:
                     os.mkdir(each, mode=0o700)
             if not _ours(os.stat(directory)):
                 return
+        except OSError:
+            return
+        try:
             fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         except OSError:
+            _remove(path)
             return
         file = EventsFile(fd, reader, run, times=self._counts())
         file.begin(jail)
         file.take(self._kept)
         done = file.end(status=status, signal=signal, lost=self.dropped, complete=not self.dropped)
-        with suppress(OSError):
-            if done:
+        if done:
+            with suppress(OSError):
                 os.rename(beside, path)
-            else:
-                os.unlink(beside)
+        else:
+            _remove(beside)
+            _remove(path)
 
     def _counts(self) -> dict[int, int]:
         """How often what an event tells of happened, by the event's identity."""
@@ -163,6 +170,11 @@ class Last:
 
 def _key(refusal: Refusal) -> tuple[object, ...]:
     return (refusal.object, refusal.kind, refusal.needs, refusal.syscall, refusal.argv[:1])
+
+
+def _remove(path: str) -> None:
+    with suppress(OSError):
+        os.unlink(path)
 
 
 def _ours(status: os.stat_result) -> bool:

@@ -39,15 +39,16 @@ class Recording:
         method: str = "ptrace",
         events: int | None = None,
         named: bool = False,
+        where: str | None = None,
         keep: bool = False,
         remember: bool = False,
         traced: bool = False,
         watch: Watch | None = None,
         layout: str = "ndjson",
     ) -> None:
-        """`named`: `events` was opened by its name (events_file.is_named). `remember`: a small record of the run is
-        kept for `capwrap explain --last`. `traced`: the target is not confined. `watch` is told of every record as it
-        comes. `layout`: how `events` is written, ndjson or chrome.
+        """`named`: `events` was opened by its name (events_file.is_named). `where`: what messages call it, where it has
+        no name. `remember`: a small record of the run is kept for `capwrap explain --last`. `traced`: the target is not
+        confined. `watch` is told of every record as it comes. `layout`: how `events` is written, ndjson or chrome.
         """
         self._image = image
         self._argv = tuple(argv)
@@ -78,7 +79,7 @@ class Recording:
         self._landlock_abi = 0
         self._where = ""
         if events is not None:
-            self._where = os.readlink(f"/proc/self/fd/{events}")
+            self._where = where or os.readlink(f"/proc/self/fd/{events}")
             self._landlock_abi = 0 if self._traced else max(engine.probe().landlock_abi, 0)
             if layout == "chrome":
                 from capwrap.observe.chrome import ChromeFile
