@@ -35,3 +35,7 @@ def test_reading_a_link_by_the_empty_string_has_an_error_of_its_own(fact: Fact) 
 
 def test_dot_dot_beneath_a_directory_fails_while_anything_is_renamed(fact: Fact) -> None:
     fact("dotdot_again")
+
+
+def test_a_core_file_is_judged_by_landlock_and_by_no_seccomp_program(fact: Fact) -> None:
+    fact("core_file")
