@@ -49,13 +49,13 @@ def launch(
     if chdir == "":
         raise Failure("--chdir: an empty path; name a directory")
     check_descriptors(pass_fd)
-    image = image_for(given, argv)
-    engine = engines.load()
     if layout == "chrome" and (append or events is None):
         problem = (
             "nothing can be added to a trace" if append else "there is no file to write; name one with --events FILE"
         )
         raise Failure(f"--format chrome: {problem}")
+    image = image_for(given, argv)
+    engine = engines.load()
     destination, named, appended = record_to(events, append=append)
     watch = None
     if traced and verbose:
