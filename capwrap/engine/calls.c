@@ -50,12 +50,15 @@ static void violation(struct cw_engine *e, struct cw_task *t, int64_t *ret)
 		/* with COMMAND we stop too (on_stop), and go on with it */
 		int job = t->proc->pid == e->root_pid && (e->run->flags & CW_RUN_FOREGROUND) ? (int)getpid()
 		                                                                             : t->proc->pid;
+		char *shown = cw_printable(path);
 
 		fprintf(stderr,
 		        "capwrap: process %d stopped at a refused call (%s%s%s). Look at it in /proc/%d (maps, mem, "
 		        "syscall), go on with kill -CONT %d, end it with kill -KILL %d. capwrap traces it, so no "
 		        "debugger can attach; --on-violation trap leaves a core file for one\n",
-		        t->tid, cw_syscalls[e->ctx.call.nr].name, path[0] ? " " : "", path, t->tid, job, job);
+		        t->tid, cw_syscalls[e->ctx.call.nr].name, path[0] ? " " : "", shown ? shown : "", t->tid, job,
+		        job);
+		free(shown);
 		break;
 	}
 	default:

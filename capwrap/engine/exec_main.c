@@ -52,6 +52,16 @@ static int show(void *ctx, const void *batch, size_t size)
 	return 0;
 }
 
+/* A line on standard error. Of its parts, any may hold a name. */
+static void say(const char *a, const char *b, const char *c)
+{
+	char *line = NULL, *shown = asprintf(&line, "%s%s%s", a, b, c) < 0 ? NULL : cw_printable(line);
+
+	fprintf(stderr, "capwrap: %s\n", shown ? shown : "out of memory");
+	free(shown);
+	free(line);
+}
+
 #define USAGE "usage: capwrap-exec [--chdir DIR] [--fail-on-violation] FILE.cap -- COMMAND [ARG]...\n"
 
 static int usage(void)
@@ -122,7 +132,7 @@ int main(int argc, char **argv)
 	if (dir) {
 		dir = from_here(dir);
 		if (!dir) {
-			fprintf(stderr, "capwrap: --chdir: %s; change to a directory that exists\n", strerror(errno));
+			say("--chdir: ", strerror(errno), "; change to a directory that exists");
 			return 125;
 		}
 	}
@@ -133,7 +143,7 @@ int main(int argc, char **argv)
 	int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO is no image */
 
 	if (fd < 0 || fstat(fd, &st)) {
-		fprintf(stderr, "capwrap: %s: %s\n", file, strerror(errno));
+		say(file, ": ", strerror(errno));
 		return 125;
 	}
 	void *image = S_ISREG(st.st_mode) && st.st_size > 0
@@ -141,7 +151,7 @@ int main(int argc, char **argv)
 	                      : MAP_FAILED;
 
 	if (image == MAP_FAILED) {
-		fprintf(stderr, "capwrap: %s: it is no policy image\n", file);
+		say(file, ": it is no policy image", "");
 		return 125;
 	}
 	close(fd);
@@ -160,20 +170,20 @@ int main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	free(dir);
 	for (int i = 0; i < s.n_seen; i++) {
-		fprintf(stderr, "capwrap: refused: %s\n", s.seen[i]);
+		say("refused: ", s.seen[i], "");
 		free(s.seen[i]);
 	}
 	if (s.more)
 		fprintf(stderr, "capwrap: and %lu more refusals\n", s.more);
-	if (res.failed) {
-		fprintf(stderr, "capwrap: %s\n", res.message);
+	if (res.failed || res.message[0])
+		say(res.message, "", "");
+	if (res.failed)
 		return 125;
-	}
-	if (res.message[0])
-		fprintf(stderr, "capwrap: %s\n", res.message);
 	if (res.exec_errno) {
-		fprintf(stderr, "capwrap: %s: %s; %s\n", command[0], strerror(res.exec_errno),
-		        remedy(command[0], res.exec_errno));
+		char why[256];
+
+		snprintf(why, sizeof(why), ": %s; %s", strerror(res.exec_errno), remedy(command[0], res.exec_errno));
+		say(command[0], why, "");
 		return res.exec_errno == ENOENT || res.exec_errno == ENOTDIR ? 127 : 126;
 	}
 	if (WIFSIGNALED(res.status)) {

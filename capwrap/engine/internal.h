@@ -371,6 +371,9 @@ int64_t cw_perform_plan(struct cw_engine *e, struct cw_task *t, struct cw_delive
 int cw_fd_path(int fd, char path[48]);
 int cw_dup_fd(int fd);
 
+/* printable.c */
+char *cw_printable(const char *text); /* free() it; NULL: out of memory */
+
 /* proc_text.c */
 bool cw_read_text(const char *path, char *dst, size_t size); /* false, and "": there is nothing to read */
 const char *cw_read_stat(int pid, char *dst, size_t size);   /* /proc/PID/stat from its third field on; NULL */

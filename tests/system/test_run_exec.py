@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import sys
+import unicodedata
 from pathlib import Path
 
 import pytest
 from support.compare import Bench, copying
 from support.programs import Programs
 from support.run import require
+
+from capwrap.observe.summary import printable
 
 SCRIPTS: dict[str, dict[str, str | bytes]] = {
     "plain": {"run": "#!/bin/sh\necho $0 $*\n"},
@@ -176,6 +180,35 @@ def test_capwrap_exec_fails_on_a_violation_where_it_is_told_to(bench: Bench, scr
     assert done.status == status, done.describe()
     mild = bench.runner.native([program, *command], cwd=bench.work, env=bench.env)
     assert mild.status == (0 if status == 120 else status), mild.describe()
+
+
+def test_what_a_program_names_reaches_no_terminal_as_a_command(bench: Bench) -> None:
+    """capwrap-exec escapes what capwrap run escapes, and as it does."""
+    bench.fresh()
+    # Surrogates stand for bytes that are not UTF-8; of private use, two are enough.
+    silent = [
+        char
+        for char in map(chr, range(1, sys.maxunicode + 1))
+        if char in "\ue000\U0010fffd"
+        or (not char.isprintable() and unicodedata.category(char) not in ("Cn", "Cs", "Co"))
+    ]
+    names = ["".join(silent[at : at + 40]).encode() for at in range(0, len(silent), 40)]
+    names += [
+        "a \u00e4\u6f22\U0001f600~\\\"'".encode(),
+        b"\xff\xc0\xaf\xed\xa0\x80\xf4\x90\x80\x80\xe6\xbc",
+        b"\x1b]0;title\x07\x1b[2J",
+    ]
+    outside = bench.root / "outside"
+    outside.mkdir()
+    paths = [os.fsencode(outside) + b"/" + name for name in names]
+    for path in paths:
+        Path(os.fsdecode(path)).touch()
+    program, *options = compiled(bench)
+    done = bench.runner.native([program, *options, "--", "cat", *paths], cwd=bench.work, env=bench.env)
+    told = [line for line in done.stderr.split(b"\n") if line.startswith(b"capwrap: refused: ")]
+    assert told == [
+        f"capwrap: refused: openat {printable(os.fsdecode(path))}: No such file or directory".encode() for path in paths
+    ]
 
 
 @pytest.mark.parametrize(
