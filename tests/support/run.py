@@ -130,6 +130,7 @@ PACKAGES = {
     "readelf": "binutils",
     "setpriv": "util-linux",
     "sh": "dash",
+    "tclsh": "tcl",
 }
 """The Debian package of a program, where its name differs."""
 

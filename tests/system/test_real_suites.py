@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from support.compare import Bench
-from support.run import Outcome, require
+from support.run import Outcome, require, require_file
 from support.sources import unpacker
 
 HERE = Path(__file__).parent
@@ -151,6 +151,73 @@ def test_the_tests_of_lmdb_end_as_natively(each_bench: Bench) -> None:
     run = each_bench.runner.confined(script, cwd=each_bench.work, env=each_bench.env, options=OPTIONS)
     assert "failed" not in native.values()
     compare(each_bench, "lmdb", native, ended(run), run)
+
+
+SQLITE_SCRIPTS = {
+    "held": (
+        "lock lock2 lock3 lock4 lock5 lock6 lock7 journal1 journal2 journal3 temptable temptrigger tempdb tempdb2 "
+        "vacuum attach attach2 io wal2 walro walshared walmode shmlock mmap1 mmap3 symlink symlink2 exclusive "
+        "exclusive2 unixexcl superlock nolock uri syscall delete_db zipfile e_walckpt e_walhook quota 8_3_names "
+        "external_reader bigfile bigfile2 nockpt chunksize snapshot waloverwrite"
+    ),
+    "wal": (
+        "wal wal3 wal4 wal5 wal6 wal7 wal8 wal9 walbak walblock walcksum walhook walnoshm walpersist walro2 walvfs "
+        "e_wal e_walauto"
+    ),
+    "crashes": "walcrash walcrash4 crash2 crash5 crash6 crash7 crash8 writecrash corrupt corrupt2 corrupt3",
+    "errors": "oserror sysfault pager1 pager2 pager3 pager4 statfault walprotocol walprotocol2 walsetlk walthread",
+    "shared": (
+        "sharedlock shared shared2 shared3 shared4 shared6 shared7 shared8 shared9 sharedA thread001 thread002 "
+        "thread003 thread004 thread005 thread1 thread2 busy busy2 async2 async3 async4"
+    ),
+    "files": (
+        "multiplex multiplex2 backup backup2 backup4 backup5 snapshot2 snapshot3 snapshot_up temptable2 temptable3 "
+        "vacuum2 vacuum-into vacuum5 vacuum6 incrvacuum incrvacuum2 incrvacuum3 attach3 attach4 mmap2 mmapwarm "
+        "quota2 sync sync2 uri2 e_uri e_vacuum zipfile2 filefmt init exists"
+    ),
+}
+"""Scripts about locks, journals, shared memory, temporary files, and what the system answers. A few take no minute."""
+
+
+@pytest.fixture(scope="session")
+def sqlite_tree(session_root: Path) -> Path:
+    """SQLite's source with its testfixture, an interpreter of Tcl that has SQLite in it."""
+    require("tclsh", "make", "cc")
+    require_file("/usr/lib/tcl8.6/tclConfig.sh", "tcl-dev")
+    tree = session_root / "sqlite"
+    tree.mkdir()
+    unpacker("sqlite3")(tree)
+    for command in (["./configure", "--disable-readline", "CFLAGS=-O0 -w"], ["make", "-j2", "testfixture"]):
+        done = subprocess.run(command, cwd=tree, check=False, capture_output=True, timeout=900)
+        assert done.returncode == 0, done.stderr.decode(errors="replace")[-4000:]
+    return tree
+
+
+@pytest.mark.parametrize("each_bench", ["nobody" if os.geteuid() == 0 else "caller"], indirect=True)
+@pytest.mark.parametrize(
+    "scripts",
+    [
+        pytest.param(SQLITE_SCRIPTS[name], id=name, marks=[pytest.mark.suites] * (name != "held"))
+        for name in SQLITE_SCRIPTS
+    ],
+)
+def test_the_tests_of_sqlite_end_as_natively(each_bench: Bench, sqlite_tree: Path, scripts: str) -> None:
+    """By an ordinary user: SQLite's tests are not made for root, and say so."""
+    argv = ["./sqlite.sh", str(sqlite_tree), *scripts.split()]
+
+    def setup(work: Path) -> None:
+        shutil.copy2(HERE / "suites" / "sqlite.sh", work)
+
+    def ended(outcome: Outcome) -> Ended:
+        assert outcome.status == 0, outcome.describe()
+        return {name: how for name, _, how in (line.rpartition(": ") for line in outcome.text.splitlines())}
+
+    each_bench.fresh(setup=setup)
+    native = ended(each_bench.runner.native(argv, cwd=each_bench.work, env=each_bench.env, timeout=TIMEOUT))
+    each_bench.fresh(setup=setup)
+    options = (*OPTIONS, "--rox", str(sqlite_tree))
+    run = each_bench.runner.confined(argv, cwd=each_bench.work, env=each_bench.env, options=options, timeout=TIMEOUT)
+    compare(each_bench, "sqlite", native, ended(run), run)
 
 
 def test_short_tests_of_coreutils_end_as_natively(bench: Bench) -> None:
