@@ -302,13 +302,22 @@ void cw_rw_prctl(struct cw_ctx *c)
 void cw_rw_close_range(struct cw_ctx *c)
 {
 	uint64_t first = (uint32_t)c->call.arg[0], last = (uint32_t)c->call.arg[1];
-	uint64_t base = (uint64_t)c->ops->fact(c, CW_FACT_CAP_BASE);
+	uint64_t base = (uint64_t)c->ops->fact(c, CW_FACT_CAP_BASE), end = (uint64_t)c->ops->fact(c, CW_FACT_CAP_END);
+	uint64_t flags = (uint32_t)c->call.arg[2];
+	bool below = first < base, above = last >= end;
 
 	if (first > last)
 		return cw_fail(c, EINVAL);
-	if (first >= base)
-		return cw_answer(c, 0);
-	cw_rewrite(c, 436, first, base - 1, (uint32_t)c->call.arg[2], 0, 0, 0);
+	if (below)
+		cw_rewrite(c, 436, first, base - 1, flags, 0, 0, 0);
+	else /* nothing has the last number of all: then the kernel looks at the flags, and takes the table apart for them */
+		cw_rewrite(c, 436, above ? end : UINT32_MAX, above ? last : UINT32_MAX, flags, 0, 0, 0);
+	if (below && above) {
+		c->plan.then.nr = 436;
+		c->plan.then.arg[0] = end;
+		c->plan.then.arg[1] = last;
+		c->plan.then.arg[2] = flags;
+	}
 }
 
 /*

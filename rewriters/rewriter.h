@@ -155,6 +155,10 @@ struct cw_plan {
 	int slot_arg;      /* which argument points to the thread's slot (bytes), or -1 */
 	enum cw_try retry; /* EXDEV, EAGAIN, EACCES come back to be decided so; CW_TRY_FIRST: they do not */
 	struct tptr count; /* sendmmsg: where the result goes, the call itself then answers 1; 0 elsewhere */
+	struct {
+		int nr; /* 0: nothing */
+		uint64_t arg[6];
+	} then; /* made behind the call where that gave 0; making both anew does what one of each does */
 	/* PERFORM: */
 	enum cw_op op;
 	struct tptr to;

@@ -106,6 +106,7 @@ static enum cw_plan_kind decide(struct cw_engine *e, struct cw_task *t, int nr, 
 		c->plan.ret = -ENOSYS;
 		c->plan.retry = CW_TRY_FIRST;
 		c->plan.count.a = 0;
+		c->plan.then.nr = 0;
 		c->plan.slot_arg = -1;
 		c->plan.self = 0;
 		c->rec.kind = CW_KIND_NONE;

@@ -57,7 +57,8 @@ static void go_on(struct cw_engine *e, struct cw_task *t, struct user_regs_struc
 	case WAY_STUB:
 		sound &= regs->orig_rax == UINT64_MAX &&
 		         (regs->rip == CW_STUB_AT(cw_stub_call) || regs->rip == CW_STUB_AT(cw_stub_retry) ||
-		          regs->rip == CW_STUB_AT(cw_stub_done) || regs->rip == CW_STUB_AT(cw_stub_readable));
+		          regs->rip == CW_STUB_AT(cw_stub_done) || regs->rip == CW_STUB_AT(cw_stub_both) ||
+		          regs->rip == CW_STUB_AT(cw_stub_readable));
 		break;
 	case WAY_EXEC:
 		sound &= regs->orig_rax == SYS_execve && t->pending == CW_EXECUTING && t->exec &&
@@ -130,7 +131,10 @@ static bool enter_stub(struct cw_engine *e, struct cw_task *t, struct user_regs_
 void cw_resume_rewrite(struct cw_engine *e, struct cw_task *t, struct user_regs_struct *regs)
 {
 	struct cw_plan *plan = &e->ctx.plan;
-	const uint8_t *entry = plan->count.a ? cw_stub_done : plan->retry ? cw_stub_retry : cw_stub_call;
+	const uint8_t *entry = plan->count.a   ? cw_stub_done
+	                       : plan->retry   ? cw_stub_retry
+	                       : plan->then.nr ? cw_stub_both
+	                                       : cw_stub_call;
 	bool message = plan->nr == SYS_sendmsg;
 	uint64_t *a = plan->arg;
 
@@ -156,6 +160,13 @@ void cw_resume_rewrite(struct cw_engine *e, struct cw_task *t, struct user_regs_
 			cw_resume_answer(e, t, &t->orig, -ENOBUFS);
 			return;
 		}
+	}
+	if (plan->then.nr) {
+		struct cw_frame *f = (void *)(e->pad + (cw_slot_address(t->slot) - CW_PAD_BASE));
+
+		f->expect = 0;
+		f->nr = (uint64_t)plan->then.nr;
+		memcpy(f->arg, plan->then.arg, sizeof(f->arg));
 	}
 	if (plan->slot_arg >= 0) {
 		uint8_t *to = e->pad + (data - CW_PAD_BASE);

@@ -55,11 +55,11 @@ static void take_out(struct cw_engine *e, struct cw_task *t, struct user_regs_st
 		return;
 	} else if (t->anew) {
 		undo = true;
-	} else if (t->pending == CW_DELIVERING && regs->rip >= CW_STUB_AT(cw_stub_deliver) &&
-	           regs->rip < CW_STUB_AT(cw_stub_start)) {
+	} else if (regs->rip >= CW_STUB_AT(cw_stub_deliver) && regs->rip < CW_STUB_AT(cw_stub_start)) {
+		/* between two calls: both are made anew */
 		undo = regs->rip != CW_STUB_AT(cw_stub_deliver) || rax >= 0;
 	} else if (regs->rip == CW_STUB_AT(cw_stub_call) || regs->rip == CW_STUB_AT(cw_stub_retry) ||
-	           regs->rip == CW_STUB_AT(cw_stub_done) ||
+	           regs->rip == CW_STUB_AT(cw_stub_done) || regs->rip == CW_STUB_AT(cw_stub_both) ||
 	           (regs->rip >= CW_STUB_AT(cw_stub_undo_from) && regs->rip < CW_STUB_AT(cw_stub_undo_to))) {
 		undo = true;
 	} else if (regs->rip > CW_STUB_AT(cw_stub_done) && regs->rip < CW_STUB_AT(cw_stub_deliver) - 2) {

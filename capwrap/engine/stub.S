@@ -23,9 +23,9 @@
 
 	.section .rodata
 	.balign 16
-	.globl cw_stub_begin, cw_stub_end, cw_stub_call, cw_stub_retry, cw_stub_done, cw_stub_deliver, cw_stub_start
+	.globl cw_stub_begin, cw_stub_end, cw_stub_call, cw_stub_retry, cw_stub_done, cw_stub_both, cw_stub_deliver, cw_stub_start
 	.globl cw_stub_readable, cw_stub_undo_from, cw_stub_undo_to
-	.hidden cw_stub_begin, cw_stub_end, cw_stub_call, cw_stub_retry, cw_stub_done, cw_stub_deliver, cw_stub_start
+	.hidden cw_stub_begin, cw_stub_end, cw_stub_call, cw_stub_retry, cw_stub_done, cw_stub_both, cw_stub_deliver, cw_stub_start
 	.hidden cw_stub_readable
 	.hidden cw_stub_undo_from, cw_stub_undo_to
 cw_stub_begin:
@@ -75,9 +75,10 @@ cw_stub_done:
 	syscall
 	ud2
 
-/* Reached when a descriptor was handed over (the number is in rax; the kernel may restart the hand-over, two bytes
- * back): if it is the one expected, the call that uses it. */
+/* Two calls, the second where the first gave what is expected. Behind the first also when a descriptor was handed over (the
+ * number is in rax; the kernel may restart the hand-over, two bytes back): the second is the call that uses it. */
 	.balign 16
+cw_stub_both:
 	syscall
 cw_stub_deliver:
 	mov	F_EXPECT(%rbx), %rcx

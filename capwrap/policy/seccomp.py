@@ -293,7 +293,9 @@ def _rule_fcntl(r: _Rules) -> None:
 
 def _rule_close_range(r: _Rules) -> None:
     r.lo(1)
-    r.asm.jge(CAP_RO, TRACE, ALLOW)
+    r.asm.jge(CAP_RO, None, ALLOW)
+    r.lo(0)
+    r.asm.jge(CAP_END, ALLOW, TRACE)
 
 
 def _rule_ioctl(r: _Rules) -> None:

@@ -395,7 +395,9 @@ static void check_rewrite(void)
 		HOLDS(a[2] >= END_OF_CAPS, "F_DUPFD from a number of the capabilities");
 		return;
 	case 436:
-		HOLDS(a[1] < FIRST_CAP, "close_range into the capabilities");
+		HOLDS((uint32_t)a[1] < FIRST_CAP || (uint32_t)a[0] >= END_OF_CAPS, "close_range into the capabilities");
+		HOLDS(!ctx.plan.then.nr || (ctx.plan.then.nr == 436 && (uint32_t)ctx.plan.then.arg[0] >= END_OF_CAPS),
+		      "a second close_range into the capabilities");
 		return;
 	case 437:
 		return check_openat2();
