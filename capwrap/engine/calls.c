@@ -72,8 +72,12 @@ void cw_forget_result(struct cw_engine *e, struct cw_task *t)
 {
 	if (t->pending == CW_IDLE || t->pending == CW_OBSERVED)
 		return;
-	if (t->record)
-		cw_record_result(e, t, t->pending == CW_IN_STUB && t->slot >= 0 ? e->result[t->slot] : t->delivered);
+	if (t->record) {
+		/* the stub leaves that of what it made last: for a descriptor that has a use (chdir), that use's */
+		int64_t result = t->pending != CW_EXECUTING && t->slot >= 0 ? e->result[t->slot] : t->delivered;
+
+		cw_record_result(e, t, result == CW_NO_RESULT ? -EINTR : result);
+	}
 	cw_slot_free(e, t);
 	pthread_mutex_lock(&e->lock);
 	if (t->delivery.fd >= 0) {

@@ -25,6 +25,9 @@
 #define CW_MAX_CAPS 192  /* capabilities in the target's fd table; further grants are decided by walking */
 #define CW_FD_TABLE 4096 /* the range lies no higher, since every fork copies the table up to its highest number */
 
+/* What stands in a slot of the results until the thread has come to the end of what it makes in the stub. */
+#define CW_NO_RESULT INT64_MIN
+
 /* stub.S knows these offsets */
 struct cw_frame {
 	uint64_t rdi, rsi, rdx, r10, r8, r9, rbx, rip, r11, result, expect, nr, arg[6];

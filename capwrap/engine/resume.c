@@ -97,6 +97,7 @@ static bool take_slot(struct cw_engine *e, struct cw_task *t, size_t bytes)
 	if (slot < 0)
 		return false;
 	t->slot = slot;
+	e->result[slot] = CW_NO_RESULT;
 	t->slots = (int)((bytes + CW_PAD_SLOT_DATA + CW_PAD_SLOT_STRIDE - 1) / CW_PAD_SLOT_STRIDE);
 	return true;
 }

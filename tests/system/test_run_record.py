@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from dataclasses import replace
 
@@ -109,6 +110,7 @@ def test_the_record_tells_in_which_directory_each_process_was(bench: Bench, verb
     moves = [line for line in bench.records("access") if line["syscall"] in ("chdir", "fchdir")]
     assert {line["pid"] for line in moves} == {python}
     assert [line["path"] for line in moves if int(str(line["result"])) >= 0] == [pwd[1], pwd[2], pwd[4], pwd[5]]
+    assert {int(str(line["result"])) for line in moves} == {0, -errno.ENOENT}
 
 
 def test_a_directory_has_its_name_in_the_namespace_and_a_removed_one_has_none(bench: Bench) -> None:
