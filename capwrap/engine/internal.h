@@ -386,6 +386,7 @@ int cw_sticky_follow(int dir, int link);
 int cw_sticky_create(int dir, int fd); /* O_CREAT of what is there */
 
 /* sockets.c */
+int cw_get_fd(const struct cw_task *t, int fd); /* ours now; -EPERM: a container may deny it */
 int64_t cw_op_listen(struct cw_task *t, struct cw_plan *plan, const struct cw_engine *e);
 int64_t cw_op_connect(struct cw_task *t, struct cw_place *p, struct cw_plan *plan, struct cw_delivery *d);
 int64_t cw_op_bind(struct cw_engine *e, struct cw_task *t, struct cw_place *p, struct cw_plan *plan);

@@ -156,10 +156,10 @@ static int64_t op_watch(struct cw_engine *e, struct cw_task *t, struct cw_place 
 
 	if (!cw_shown_whole(e, p))
 		return -EPERM;
-	int inotify = (int)syscall(SYS_pidfd_getfd, t->proc->pidfd, (int)plan->arg[0], 0);
+	int inotify = cw_get_fd(t, (int)plan->arg[0]);
 
 	if (inotify < 0)
-		return -errno;
+		return inotify;
 	cw_fd_path(p->fd, path);
 	int wd = inotify_add_watch(inotify, path, (uint32_t)plan->arg[1] & ~(uint32_t)IN_DONT_FOLLOW);
 	int64_t ret = wd < 0 ? -errno : wd;

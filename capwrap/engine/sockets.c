@@ -16,11 +16,35 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-static int get_socket(struct cw_task *t, int fd)
-{
-	int s = (int)syscall(SYS_pidfd_getfd, t->proc->pidfd, fd, 0);
+#ifndef PIDFD_THREAD /* Linux 6.9 */
+#define PIDFD_THREAD O_EXCL
+#endif
 
-	return s < 0 ? -errno : s;
+/*
+ * A descriptor of this thread, whose table may not be that of its process's first thread (unshare(CLONE_FILES)); and that
+ * one may have ended. -EPERM: not to be had.
+ */
+int cw_get_fd(const struct cw_task *t, int fd)
+{
+	bool first = t->tid == t->proc->pid;
+	int thread = first ? -1 : (int)syscall(SYS_pidfd_open, t->tid, PIDFD_THREAD);
+	int s = (int)syscall(SYS_pidfd_getfd, thread >= 0 ? thread : t->proc->pidfd, fd, 0);
+	int err = s < 0 ? -errno : 0;
+
+	if (thread >= 0)
+		close(thread);
+	if (!err && !first && thread < 0) {
+		/* of the first thread then: only if it is the same file, as far as can be told */
+		struct stat is, its;
+		char path[64];
+
+		snprintf(path, sizeof(path), "/proc/%d/fd/%d", t->tid, fd);
+		if (fstat(s, &is) || stat(path, &its) || is.st_dev != its.st_dev || is.st_ino != its.st_ino)
+			err = -EPERM;
+	}
+	if (err && s >= 0)
+		close(s);
+	return err ? err : s;
 }
 
 /* An inet socket that was not bound (bind is decided) would be bound to every address by listen. */
@@ -42,7 +66,7 @@ static bool unbound(int s, int domain)
 
 int64_t cw_op_listen(struct cw_task *t, struct cw_plan *plan, const struct cw_engine *e)
 {
-	int domain, s = get_socket(t, (int)plan->arg[0]);
+	int domain, s = cw_get_fd(t, (int)plan->arg[0]);
 	socklen_t len = sizeof(domain);
 	int64_t ret;
 
@@ -70,8 +94,11 @@ static int held_by_target(struct cw_engine *e, unsigned long inode)
 
 	snprintf(want, sizeof(want), "socket:[%lu]", inode);
 	for (int b = 0; b < CW_HASH; b++)
-		for (struct cw_proc *q = e->procs[b]; q; q = q->next) {
-			snprintf(path, sizeof(path), "/proc/%d/fd", q->pid);
+		for (const struct cw_task *q = e->tasks[b]; q; q = q->next) {
+			/* KCMP_FILES: most threads have the table of their process's first, which has it unless it ended */
+			if (!q->proc || (q->tid != q->proc->pid && !syscall(SYS_kcmp, q->tid, q->proc->pid, 2, 0, 0)))
+				continue;
+			snprintf(path, sizeof(path), "/proc/%d/fd", q->tid);
 			DIR *d = opendir(path);
 
 			while (d && found < 0 && (entry = readdir(d))) {
@@ -80,7 +107,7 @@ static int held_by_target(struct cw_engine *e, unsigned long inode)
 
 				if (n <= 0 || (text[n] = 0, strcmp(text, want) != 0))
 					continue;
-				found = (int)syscall(SYS_pidfd_getfd, q->pidfd, atoi(entry->d_name), 0);
+				found = cw_get_fd(q, atoi(entry->d_name));
 				if (found >= 0 && (fstat(found, &st) || st.st_ino != inode)) {
 					close(found);
 					found = -1;
@@ -188,7 +215,7 @@ int64_t cw_op_connect(struct cw_task *t, struct cw_place *p, struct cw_plan *pla
 	/* unix_find_bsd in net/unix/af_unix.c; asked here, since the worker has the supervisor's credentials */
 	if (syscall(SYS_faccessat2, p->fd, "", W_OK, AT_EACCESS | AT_EMPTY_PATH))
 		return -errno;
-	s = get_socket(t, (int)plan->arg[0]);
+	s = cw_get_fd(t, (int)plan->arg[0]);
 	if (s < 0)
 		return s == -EPERM ? -ECONNREFUSED : s;
 	held = cw_dup_fd(p->fd);
@@ -221,7 +248,7 @@ int64_t cw_op_bind(struct cw_engine *e, struct cw_task *t, struct cw_place *p, s
 	if (len >= sizeof(un.sun_path))
 		return -ENAMETOOLONG;
 	memcpy(un.sun_path, p->name, len + 1);
-	s = get_socket(t, (int)plan->arg[0]);
+	s = cw_get_fd(t, (int)plan->arg[0]);
 	if (s < 0)
 		return s == -EPERM ? -EACCES : s;
 	cw_adopt(e, t, true);
@@ -236,7 +263,7 @@ int64_t cw_op_bind(struct cw_engine *e, struct cw_task *t, struct cw_place *p, s
 int64_t cw_op_loopback(struct cw_engine *e, struct cw_task *t, struct cw_plan *plan, struct cw_delivery *d)
 {
 	const uint8_t *a = plan->bytes;
-	int type, s = get_socket(t, (int)plan->arg[0]);
+	int type, s = cw_get_fd(t, (int)plan->arg[0]);
 	socklen_t len = sizeof(type);
 
 	if (s < 0)

@@ -295,7 +295,7 @@ void cw_trace_result(struct cw_engine *e, struct cw_task *t, int64_t result)
 static void note_terminal(struct cw_engine *e, struct cw_task *t, int fd)
 {
 	struct stat st;
-	int own = (int)syscall(SYS_pidfd_getfd, t->proc->pidfd, fd, 0), n;
+	int own = cw_get_fd(t, fd), n;
 
 	if (own < 0)
 		return;

@@ -20,3 +20,11 @@ def test_close_range_reaches_over_the_capabilities(bench: Bench, programs: Progr
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
     assert b"interrupted: 0 of 300 wrong" in pair.native.stdout, pair.native.describe()
+
+
+@pytest.mark.parametrize("whose", ["own", "left-alone"])
+def test_a_thread_acts_on_the_descriptors_of_its_own_table(each_bench: Bench, programs: Programs, whose: str) -> None:
+    # Its process's first thread has other files under the same numbers, or has ended.
+    setup = copying(programs("system/own_table"))
+    pair = each_bench.compare(["./own_table", whose], setup=setup, options=("--net", "loopback"))
+    assert b"connect" in pair.native.stdout, pair.native.describe()
