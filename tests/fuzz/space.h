@@ -333,6 +333,23 @@ static inline uint32_t node_named(uint32_t node, const char *name)
 	return CW_NONE;
 }
 
+/* Whether something is granted beneath the node: what only leads to denied names is as the directory above has it. */
+static inline bool leads_on(uint32_t node)
+{
+	for (uint32_t i = 1; i < space.image.n_nodes; i++) {
+		const struct rule *r = &space.rules[space.of[i]];
+		uint32_t above = space.nodes[i].parent;
+
+		if (r->kind == CW_NODE_DENY || r->kind == CW_NODE_ANCESTOR)
+			continue;
+		while (above && above != node)
+			above = space.nodes[above].parent;
+		if (above == node)
+			return true;
+	}
+	return false;
+}
+
 /* NOLINTNEXTLINE(misc-no-recursion): the tree is a few levels deep */
 static inline void survey(uint32_t node, int inode, uint64_t rights, const char *path)
 {
@@ -362,7 +379,7 @@ static inline void survey(uint32_t node, int inode, uint64_t rights, const char 
 			break;
 		case CW_NODE_ANCESTOR:
 			child = inode < 0 ? -1 : child_of(inode, r->name, strlen(r->name));
-			if (child >= 0 && (!is_type(child, K_S_IFDIR) ||
+			if (child >= 0 && ((!is_type(child, K_S_IFDIR) && leads_on(i)) ||
 			                   (is_special(child) && world.inodes[child].dev != world.inodes[inode].dev)))
 				child = -1;
 			survey(i, child, rights, below);
@@ -449,7 +466,10 @@ static inline bool may_make(int directory, const char *name, uint64_t needs)
 	for (int i = 0; i < space.n_seen; i++) {
 		const struct seen *s = &space.seen[i];
 
-		if (s->inode != directory || (s->rights & needs) != needs || node_named(s->node, name) != CW_NONE)
+		uint32_t named = node_named(s->node, name);
+
+		if (s->inode != directory || (s->rights & needs) != needs ||
+		    (named != CW_NONE && (space.nodes[named].kind != CW_NODE_ANCESTOR || leads_on(named))))
 			continue;
 		snprintf(path, sizeof(path), "%s/%s", strcmp(s->path, "/") ? s->path : "", name);
 		if (!cw_denied_by_glob(&space.image, path))
