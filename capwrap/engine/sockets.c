@@ -7,6 +7,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,21 +48,55 @@ int cw_get_fd(const struct cw_task *t, int fd)
 	return err ? err : s;
 }
 
-/* An inet socket that was not bound (bind is decided) would be bound to every address by listen. */
-static bool unbound(int s, int domain)
-{
-	union {
-		struct sockaddr any;
-		struct sockaddr_in in;
-		struct sockaddr_in6 in6;
-	} bound = {.in6 = {0}};
-	socklen_t len = sizeof(bound);
+union inet_name {
+	struct sockaddr any;
+	struct sockaddr_in in;
+	struct sockaddr_in6 in6;
+};
 
-	if (domain == AF_UNIX)
-		return false;
-	if (getsockname(s, &bound.any, &len))
-		return true;
-	return bound.any.sa_family == AF_INET ? !bound.in.sin_port : !bound.in6.sin6_port;
+/* The name of an inet socket, all of it zero where it has none. */
+static union inet_name name_of(int s)
+{
+	union inet_name name = {.in6 = {0}};
+	socklen_t len = sizeof(name);
+
+	if (getsockname(s, &name.any, &len))
+		memset(&name, 0, sizeof(name));
+	return name;
+}
+
+static bool has_port(const union inet_name *name)
+{
+	return name->any.sa_family == AF_INET ? name->in.sin_port : name->in6.sin6_port;
+}
+
+/*
+ * An inet socket that was not bound (bind is decided) would be bound to every address by listen. So would one that the
+ * kernel bound, to connect it, and that another thread disconnects meanwhile: what is connected does not begin to listen,
+ * and what then listens elsewhere than it was bound is stopped.
+ */
+static int64_t listen_where_bound(int s, int backlog)
+{
+	struct tcp_info info = {.tcpi_state = TCP_CLOSE};
+	socklen_t len = sizeof(info);
+
+	if (!getsockopt(s, IPPROTO_TCP, TCP_INFO, &info, &len) && info.tcpi_state != TCP_CLOSE &&
+	    info.tcpi_state != TCP_LISTEN)
+		return -EINVAL;
+	union inet_name before = name_of(s);
+
+	if (!has_port(&before))
+		return -EADDRNOTAVAIL;
+	if (listen(s, backlog))
+		return -errno;
+	union inet_name after = name_of(s);
+
+	if (!memcmp(&before, &after, sizeof(after)))
+		return 0;
+	const struct sockaddr nowhere = {.sa_family = AF_UNSPEC};
+
+	(void)connect(s, &nowhere, sizeof(nowhere));
+	return -EADDRNOTAVAIL;
 }
 
 int64_t cw_op_listen(struct cw_task *t, struct cw_plan *plan, const struct cw_engine *e)
@@ -77,8 +112,8 @@ int64_t cw_op_listen(struct cw_task *t, struct cw_plan *plan, const struct cw_en
 		close(s);
 		return ret;
 	}
-	if (e->im.h->net != CW_NET_HOST && unbound(s, domain))
-		ret = -EADDRNOTAVAIL;
+	if (e->im.h->net != CW_NET_HOST && domain != AF_UNIX)
+		ret = listen_where_bound(s, (int)plan->arg[1]);
 	else
 		ret = listen(s, (int)plan->arg[1]) ? -errno : 0;
 	close(s);

@@ -224,6 +224,11 @@ def test_a_port_that_is_closed_while_a_connection_is_decided_leads_to_nobody_out
     raced(arena, "races/ports", "close", setup=listener_on_the_same_port, rounds=EXECS, options=["--net", "loopback"])
 
 
+@pytest.mark.stopped_by("supervisor")
+def test_a_connection_that_ends_while_it_begins_to_listen_listens_nowhere(arena: Arena) -> None:
+    raced(arena, "races/ports", "listen", setup=no_setup, rounds=EXECS // 4, options=["--net", "loopback"])
+
+
 @pytest.mark.stopped_by("capability form", "supervisor", "Landlock")
 @pytest.mark.parametrize(
     "attack", ["swapped-open", "swapped-stat", "swapped-create", "swapped-chmod", "swapped-unlink"]
