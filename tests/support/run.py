@@ -128,6 +128,7 @@ PACKAGES = {
     "node": "nodejs",
     "objdump": "binutils",
     "readelf": "binutils",
+    "script": "bsdutils",
     "setpriv": "util-linux",
     "sh": "dash",
     "tclsh": "tcl",
