@@ -32,6 +32,9 @@ PROGRAMS = [
     Program("sticky", lines=150),
     Program("sysv", forms=("beneath",), lines=700),
     Program("posix_ipc", forms=("beneath",), lines=400),
+    Program("groups", lines=330),
+    Program("machine", forms=("beneath",), lines=220),
+    Program("terminals", forms=("beneath",), lines=115),
     Program("self", forms=("beneath",), lines=340),
     Program("systemfds", forms=("beneath",), lines=400),
 ]
