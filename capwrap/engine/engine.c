@@ -272,6 +272,7 @@ int cw_run(const struct cw_run *run, struct cw_result *result)
 	e->listener = e->pad_fd = e->pad_ro = e->result_fd = e->scratch_fd = e->disk_fd = e->ruleset = -1;
 	e->link.told = e->ipc_keeper.told = -1;
 	e->gadget = -1;
+	e->node_held = CW_NONE;
 	e->start_ns = cw_now();
 	clock_gettime(CLOCK_REALTIME_COARSE, &e->began);
 	e->uid = getuid();

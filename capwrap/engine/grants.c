@@ -130,16 +130,29 @@ static int open_canonical(const char *path)
 	return fd < 0 ? -errno : fd;
 }
 
+/* In a trace, only while it is looked at: who unmounts a file system that we hold a directory of is told that it is busy. */
 int cw_node_dir(struct cw_engine *e, uint32_t node)
 {
 	if (e->node_fd[node] < 0) {
+		cw_grants_let_go(e);
 		int fd = open_canonical(host_of(e, node));
 
 		if (fd < 0)
 			return fd;
 		e->node_fd[node] = fd;
+		if (cw_tracing(e))
+			e->node_held = node;
 	}
 	return e->node_fd[node];
+}
+
+void cw_grants_let_go(struct cw_engine *e)
+{
+	if (e->node_held == CW_NONE)
+		return;
+	close(e->node_fd[e->node_held]);
+	e->node_fd[e->node_held] = -1;
+	e->node_held = CW_NONE;
 }
 
 /* The whole file, read at once as far as it goes: free() it; NULL and errno. */

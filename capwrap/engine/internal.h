@@ -93,6 +93,8 @@ struct cw_task {
 	bool exec;    /* an exec was planned: */
 	struct cw_exec plan;
 	bool inject;       /* the exit of its execve comes next: map the pad there */
+	uint64_t untraced; /* in a trace: where CLONE_UNTRACED is to be put back; 0: nowhere */
+	bool held;         /* in a trace: in its first stop, until its parent's event */
 	bool unannounced;  /* seen, its parent's event not yet */
 	bool launching;    /* our own code before COMMAND: not yet the target */
 	struct tptr count; /* sendmmsg: where the result goes */
@@ -153,6 +155,7 @@ struct cw_engine {
 
 	/* grants */
 	int *node_fd;        /* per node: O_PATH of the directory, or -1 */
+	uint32_t node_held;  /* in a trace: the one node that has one, or CW_NONE */
 	int *node_cap;       /* per node: number of its capability in the target, or -1 */
 	char **node_real;    /* per node: where a PRIVATE directory really is, or NULL */
 	uint32_t *host_hash; /* host path -> node + 1 */
@@ -196,6 +199,7 @@ struct cw_engine {
 	struct cw_proc *procs[CW_HASH];
 	int n_tasks, n_procs;
 	struct cw_task *asked; /* the thread of the ring that is asked next whether it has stopped */
+	unsigned untraced;     /* threads with `untraced` */
 	unsigned n_events;
 	int early[1024]; /* threads that ended before their parent's event told of them */
 	unsigned n_early;
@@ -282,6 +286,7 @@ int cw_grants_open(struct cw_engine *e);
 void cw_grants_close(struct cw_engine *e);
 int cw_reverse(struct cw_engine *e, const char *host, char *dst, size_t size); /* length or -ENOENT */
 int cw_node_dir(struct cw_engine *e, uint32_t node);
+void cw_grants_let_go(struct cw_engine *e); /* of what a trace holds of them */
 int cw_special_dev(struct cw_engine *e, uint64_t dev);
 
 /* pad.c */
@@ -527,7 +532,15 @@ void cw_trace_program(struct sock_filter *f, uint32_t n);
 void cw_trace_call(struct cw_engine *e, struct cw_task *t);
 void cw_trace_exit(struct cw_engine *e, struct cw_task *t);
 void cw_trace_result(struct cw_engine *e, struct cw_task *t, int64_t result);
+
+/* trace_clone.c: its children */
 bool cw_trace_is_thread(const struct cw_task *parent, int tid);
+void cw_trace_cloned(struct cw_engine *e,
+                     struct cw_task *t); /* behind the call that made it, or by which it made one */
+void cw_trace_child(struct cw_engine *e, const struct cw_task *parent,
+                    struct cw_task *child); /* its maker's event came */
+void cw_trace_ended(struct cw_engine *e, const struct cw_task *t);
+bool cw_trace_holds(struct cw_engine *e, struct cw_task *t); /* at its first stop: it stays there for now */
 
 /* resume.c: how a stopped thread goes on */
 void cw_resume(struct cw_task *t, int sig);

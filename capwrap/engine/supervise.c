@@ -34,8 +34,11 @@ static void on_new(struct cw_engine *e, struct cw_task *parent, int event)
 		}
 	struct cw_task *known = cw_task_find(e, tid);
 
-	if (known)
+	if (known) {
 		known->unannounced = false;
+		if (cw_tracing(e))
+			cw_trace_child(e, parent, known);
+	}
 	if (!ended && !known) {
 		bool thread = event == PTRACE_EVENT_CLONE && (int)regs.orig_rax == SYS_clone &&
 		              (regs.rdi & 0x10000 /* CLONE_THREAD */);
@@ -49,6 +52,8 @@ static void on_new(struct cw_engine *e, struct cw_task *parent, int event)
 			(void)syscall(SYS_tkill, tid, SIGKILL);
 			e->res->incomplete = 1;
 		} else {
+			if (cw_tracing(e))
+				cw_trace_child(e, parent, t);
 			if (!thread) {
 				e->res->processes++;
 				cw_record_process(e, CW_PROCESS_START, tid, parent->proc->pid, NULL, 0);
@@ -173,6 +178,12 @@ static void on_exec(struct cw_engine *e, struct cw_task *t)
 	cw_workers_give_up(e, t->tid);
 	if (by != t) {
 		cw_forget_result(e, t);
+		if (t->pending == CW_OBSERVED) { /* so far its leader's */
+			cw_trace_result(e, t, -EINTR);
+			cw_trace_ended(e, t);
+			t->untraced = 0;
+			t->pending = CW_IDLE;
+		}
 		cw_task_drop(e, by); /* it goes on under its leader's number; no exit is reported for the old one */
 	}
 	cw_drop_late(t);
@@ -246,6 +257,7 @@ static void on_ended(struct cw_engine *e, struct cw_task *t, int status)
 	bool leader = t->proc && t->proc->pid == tid;
 
 	cw_forget_result(e, t);
+	cw_trace_ended(e, t);
 	if (t->pending == CW_OBSERVED)
 		cw_trace_result(e, t, -EINTR);
 	if (leader && !t->launching && (e->run->flags & CW_RUN_RECORD_ACCESS))
@@ -296,6 +308,8 @@ static void on_stop(struct cw_engine *e, struct cw_task *t, int status)
 		on_exec(e, t);
 		return;
 	case PTRACE_EVENT_STOP:
+		if (cw_tracing(e) && cw_trace_holds(e, t))
+			return;
 		cw_on_interrupted(e, t, is_stop(sig));
 		if (!is_stop(sig)) {
 			if (t->inject)

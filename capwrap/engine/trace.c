@@ -10,7 +10,6 @@
 
 #include <fcntl.h>
 #include <linux/audit.h>
-#include <linux/sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,12 +18,15 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#define X32_BIT 0x40000000 /* __X32_SYSCALL_BIT of asm/unistd.h */
+
 /* --- at a stop --- */
 
 /* The call is made as it stands; `observed`: its result is wanted. */
-static void go_on(struct cw_task *t, bool observed)
+static void go_on(struct cw_engine *e, struct cw_task *t, bool observed)
 {
 	t->pending = observed ? CW_OBSERVED : CW_IDLE;
+	cw_grants_let_go(e);
 	cw_resume(t, 0);
 }
 
@@ -134,7 +136,7 @@ static void judged(struct cw_engine *e, struct cw_task *t, int nr, const uint64_
 	cw_record_call(e, t, would);
 	if (refused)
 		cw_trace_rest(e, t, nr, args);
-	go_on(t, wanted);
+	go_on(e, t, wanted);
 }
 
 static enum cw_event_kind kind_of(int nr)
@@ -149,24 +151,6 @@ static enum cw_event_kind kind_of(int nr)
 	}
 }
 
-/* A child that nobody traces would run under a program whose calls nobody answers. */
-static void keep_traced(struct cw_engine *e, struct cw_task *t, int nr, const uint64_t args[6])
-{
-	struct user_regs_struct regs;
-	uint64_t flags = args[0];
-
-	if (nr == SYS_clone3 && cw_mem_read(e, t->tid, &flags, args[0], sizeof(flags)))
-		return;
-	if ((nr != SYS_clone && nr != SYS_clone3) || !(flags & CLONE_UNTRACED))
-		return;
-	if (nr == SYS_clone && !ptrace(PTRACE_GETREGS, t->tid, NULL, &regs)) {
-		regs.rdi &= ~(uint64_t)CLONE_UNTRACED;
-		if (!ptrace(PTRACE_SETREGS, t->tid, NULL, &regs))
-			return;
-	}
-	e->res->incomplete = 1;
-}
-
 /* The program would have refused it, by its registers: with `err`, which is 0 for a brk that stays where it is. */
 static void refused(struct cw_engine *e, struct cw_task *t, int nr, const uint64_t args[6], int err)
 {
@@ -174,7 +158,8 @@ static void refused(struct cw_engine *e, struct cw_task *t, int nr, const uint64
 	e->ctx.rec.kind = kind_of(nr);
 	e->ctx.rec.needs = 0;
 	e->ctx.rec.grant = e->ctx.rec.grant2 = CW_NONE;
-	keep_traced(e, t, nr, args);
+	bool edited = cw_trace_clone(e, t, nr, args);
+
 	if (err != ENOSYS)
 		look_where(e, t);
 	t->pending = CW_OBSERVED;
@@ -182,7 +167,7 @@ static void refused(struct cw_engine *e, struct cw_task *t, int nr, const uint64
 	/* as by a kernel without the call: programs and libraries have a way without it */
 	if (err == ENOSYS)
 		cw_trace_result(e, t, -ENOSYS);
-	go_on(t, err != ENOSYS);
+	go_on(e, t, err != ENOSYS || edited);
 }
 
 /* A filter of its own has this call go to a tracer, and there is none: seccomp(2). */
@@ -195,21 +180,25 @@ static void without_tracer(struct cw_engine *e, struct cw_task *t)
 		regs.rax = (uint64_t)-ENOSYS;
 		(void)cw_set_regs(e, t, &regs);
 	}
-	go_on(t, false);
+	go_on(e, t, false);
 }
 
-/* Numbers of another architecture: a run refuses each of them, and the exec that led here before. Told once a process. */
-static void foreign(struct cw_engine *e, struct cw_task *t, uint64_t nr)
+/* No number of the table's can be said of it: above all those of another architecture, of which a run refuses each, and the
+ * exec that led here before. Told once a process. */
+static void foreign(struct cw_engine *e, struct cw_task *t, int nr, bool other)
 {
-	if (!t->proc->foreign) {
+	if (!other || !t->proc->foreign) {
 		(void)cw_judge(e, t, -1, no_args);
-		snprintf(e->ctx.rec.extra, sizeof(e->ctx.rec.extra), "call %llu of another architecture",
-		         (unsigned long long)nr);
+		snprintf(e->ctx.rec.extra, sizeof(e->ctx.rec.extra), "call %d%s", nr,
+		         other ? " of another architecture" : "");
 		e->ctx.rec.kind = CW_KIND_SYSCALL;
+		t->pending = other ? CW_IDLE : CW_OBSERVED;
 		cw_record_call(e, t, -ENOSYS);
+		if (!other) /* nor has the kernel such a call */
+			cw_trace_result(e, t, -ENOSYS);
 	}
-	t->proc->foreign = true;
-	go_on(t, false);
+	t->proc->foreign |= other;
+	go_on(e, t, false);
 }
 
 void cw_trace_call(struct cw_engine *e, struct cw_task *t)
@@ -221,7 +210,7 @@ void cw_trace_call(struct cw_engine *e, struct cw_task *t)
 	    info.op != PTRACE_SYSCALL_INFO_SECCOMP) {
 		if (errno != ESRCH)
 			e->res->incomplete = 1;
-		go_on(t, false);
+		go_on(e, t, false);
 		return;
 	}
 	const uint64_t args[6] = {info.seccomp.args[0], info.seccomp.args[1], info.seccomp.args[2],
@@ -231,8 +220,10 @@ void cw_trace_call(struct cw_engine *e, struct cw_task *t)
 
 	if (data != RET_JUDGE && !(data & RET_REFUSE))
 		without_tracer(e, t);
-	else if (info.arch != AUDIT_ARCH_X86_64 || info.seccomp.nr >= CW_SYSCALL_MAX)
-		foreign(e, t, info.seccomp.nr);
+	else if (info.arch != AUDIT_ARCH_X86_64 || (nr & X32_BIT && nr > 0))
+		foreign(e, t, nr, true);
+	else if (nr < 0 || nr > UINT16_MAX) /* struct cw_event has 16 bits */
+		foreign(e, t, nr, false);
 	else if (data == RET_JUDGE)
 		judged(e, t, nr, args, info.stack_pointer);
 	else
@@ -321,6 +312,8 @@ void cw_trace_exit(struct cw_engine *e, struct cw_task *t)
 	}
 	int nr = (int)regs.orig_rax;
 	int64_t result = (int64_t)regs.rax;
+
+	cw_trace_cloned(e, t);
 	const struct cw_event *v = (const void *)t->record;
 
 	/* what is not refused has no record where none is wanted */
@@ -329,13 +322,5 @@ void cw_trace_exit(struct cw_engine *e, struct cw_task *t)
 	if (result >= 0 && opens(nr) && (!v || ends_in_ptmx(t)))
 		note_terminal(e, t, (int)result);
 	cw_trace_result(e, t, result);
-	go_on(t, false);
-}
-
-bool cw_trace_is_thread(const struct cw_task *parent, int tid)
-{
-	char path[64];
-
-	snprintf(path, sizeof(path), "/proc/%d/task/%d", parent->proc->pid, tid);
-	return !faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW);
+	go_on(e, t, false);
 }

@@ -11,6 +11,7 @@
 
 static const uint64_t no_args[6];
 
+bool cw_trace_clone(struct cw_engine *e, struct cw_task *t, int nr, const uint64_t args[6]); /* true: edited */
 int cw_trace_link(int tid, int fd, char *dst, size_t size); /* where a descriptor leads: length or -errno */
 int64_t cw_trace_private_use(struct cw_engine *e, int64_t would);
 void cw_trace_rest(struct cw_engine *e, struct cw_task *t, int nr, const uint64_t args[6]);

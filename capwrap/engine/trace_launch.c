@@ -87,6 +87,7 @@ int cw_trace_make(struct cw_engine *e)
 	e->ctx.ops = &e->ops;
 	if (cw_grants_open(e))
 		return -1;
+	cw_grants_let_go(e);
 	/* no capabilities: every lookup is walked, and no number is capwrap's */
 	for (uint32_t i = 0; i < e->im.n_nodes; i++)
 		e->node_cap[i] = -1;

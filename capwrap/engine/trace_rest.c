@@ -124,13 +124,21 @@ static size_t loader_of(int fd, const uint8_t *head, char *dst, size_t size)
 static size_t starts_with(const char *path, char *dst, size_t size)
 {
 	_Alignas(8) uint8_t head[257] = {0};
-	int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	int held = open(path, O_PATH | O_CLOEXEC), fd = -1;
 	struct stat st;
 	size_t len = 0;
+	char link[48];
 
+	/* a FIFO that is opened wakes who waits at its other end, a device may do anything */
+	if (held >= 0 && !fstat(held, &st) && S_ISREG(st.st_mode) && cw_fd_path(held, link) > 0)
+		fd = open(link, O_RDONLY | O_NOATIME | O_CLOEXEC);
+	if (fd < 0 && errno == EPERM) /* it is another user's */
+		fd = open(link, O_RDONLY | O_CLOEXEC);
+	if (held >= 0)
+		close(held);
 	if (fd < 0)
 		return 0;
-	ssize_t n = !fstat(fd, &st) && S_ISREG(st.st_mode) ? read(fd, head, sizeof(head) - 1) : 0;
+	ssize_t n = read(fd, head, sizeof(head) - 1);
 
 	if (n >= (ssize_t)sizeof(Elf64_Ehdr) && !memcmp(head, ELFMAG, SELFMAG)) {
 		len = loader_of(fd, head, dst, size);

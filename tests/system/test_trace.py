@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 from concurrent.futures import ThreadPoolExecutor
@@ -106,6 +107,53 @@ def test_threads_children_and_signals_come_through_a_trace(each_traced: Bench) -
     each_traced.compare(["/usr/bin/python3", "t.py"], files={"t.py": THREADS}, options=["-q"])
     (end,) = each_traced.records("end")
     assert end["complete"] is True
+
+
+@pytest.mark.parametrize("what", ["fifo", "untraced", "numbers"])
+@pytest.mark.parametrize("options", [(), ("--pure",)], ids=["granted", "refused"])
+def test_a_tracer_that_looks_on_changes_nothing(
+    each_traced: Bench, programs: Programs, what: str, options: tuple[str, ...]
+) -> None:
+    each_traced.compare(["./watched", what], setup=copying(programs("system/watched")), options=["-q", *options])
+    (end,) = each_traced.records("end")
+    assert end["complete"] is True
+
+
+def test_numbers_that_are_no_calls_are_absent(traced: Bench, programs: Programs) -> None:
+    traced.compare(["./watched", "numbers"], setup=copying(programs("system/watched")))
+    told = [(r["syscall"], r.get("address"), r["errno"]) for r in traced.records("absent") if not r["path"]]
+    assert told == [
+        ("syscall_405", None, "ENOSYS"),
+        ("syscall_1000", None, "ENOSYS"),
+        ("syscall_65535", None, "ENOSYS"),
+        ("syscall_65535", "call 65537", "ENOSYS"),
+        ("syscall_65535", "call -1", "ENOSYS"),
+    ]
+    assert not [r for r in traced.records("refusal") if str(r["syscall"]).startswith("syscall_")]
+
+
+def test_what_the_first_thread_waited_in_is_over_where_another_executes_a_program(
+    traced: Bench, programs: Programs
+) -> None:
+    pair = traced.compare(["./watched", "thread"], setup=copying(programs("system/watched")))
+    assert pair.native.stdout == b"executed\n"
+    assert [
+        r["result"] for r in traced.records("access") if r["syscall"] == "openat" and r["path"] == f"{traced.work}/fifo"
+    ] == [-4]
+
+
+def test_a_granted_file_system_can_be_unmounted_in_a_trace(traced: Bench) -> None:
+    unprivileged = ["--user", "--map-root-user"] if os.geteuid() else []
+    traced.fresh()
+    (traced.work / "mounted").mkdir()
+    # In a mount namespace of its own, in which capwrap is too.
+    script = 'mount -t tmpfs none mounted && "$@" mounted || exit 1; ! grep mounted /proc/self/mounts'
+    trace = [*traced.runner.capwrap, "trace", "-q", "--ro", traced.work / "mounted", "--", "umount"]
+    for command in (["umount"], trace):
+        ended = traced.runner.native(
+            ["unshare", *unprivileged, "--mount", "sh", "-c", script, "sh", *command], cwd=traced.work, env=traced.env
+        )
+        assert ended.status == 0, ended.describe()
 
 
 DATAGRAMS = """
