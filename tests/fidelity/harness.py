@@ -28,6 +28,9 @@ FORMS: Mapping[str, tuple[str, ...]] = {
 }
 """How the working directory is granted: the same rights either way, by the two ways that the engine has."""
 
+TRACED = "traced"
+"""By `capwrap trace`, which confines nothing: here no difference is expected at all."""
+
 LINES = 3
 """Lines that a failure message shows of each kind of difference."""
 
@@ -126,14 +129,19 @@ class Observer:
     def native(self, program: Program) -> Lines:
         """What it observes natively."""
         if program not in self._native:
-            prefix = self._prefix(program)
-            if self.user == "root":
-                require("setpriv")
-                prefix = (*prefix, "setpriv", f"--bounding-set={REDUCED}", "--inh-caps=-all")
             argv = self._fresh(program)
-            done = run([*prefix, *self.bench.runner.prefix, *argv], cwd=self.bench.work, env=self._env(program))
+            prefix = (*self._reduced(program), *self.bench.runner.prefix)
+            done = run([*prefix, *argv], cwd=self.bench.work, env=self._env(program))
             self._native[program] = parse(done, program)
         return self._native[program]
+
+    def traced(self, program: Program) -> Lines:
+        """What it observes while a trace looks on, in which nearly all of it is permitted, or nothing is."""
+        argv = self._fresh(program)
+        options = ["-q", *program.options] if self.user == "root" else ["-q", "--pure"]
+        runner = replace(self.bench.runner, prefix=(*self._reduced(program), *self.bench.runner.prefix), verb="trace")
+        done = runner.confined(argv, cwd=self.bench.work, env=self._env(program), options=options)
+        return parse(done, program)
 
     def confined(self, program: Program, form: str) -> Lines:
         """What it observes confined, with its directory granted in one of the ways of `FORMS`."""
@@ -152,6 +160,12 @@ class Observer:
         uid = os.geteuid() if self.bench.runner.uid is None else self.bench.runner.uid
         return (str(self.programs("fidelity/observer")), str(uid))
 
+    def _reduced(self, program: Program) -> tuple[str, ...]:
+        if self.user != "root":
+            return self._prefix(program)
+        require("setpriv")
+        return (*self._prefix(program), "setpriv", f"--bounding-set={REDUCED}", "--inh-caps=-all")
+
     def _env(self, program: Program) -> dict[str, str]:
         return self.bench.env | {name: value.format(work=self.bench.work) for name, value in program.env}
 
@@ -163,7 +177,8 @@ class Observer:
 
 def compare(observer: Observer, program: Program, form: str) -> None:
     """Fail unless a program observes the same natively and confined, but for the differences that are expected."""
-    native, confined = observer.native(program), observer.confined(program, form)
+    native = observer.native(program)
+    confined = observer.traced(program) if form == TRACED else observer.confined(program, form)
     table = [row for row in expected() if row.applies(program, form, observer.user)]
     seen: set[Difference] = set()
     wrong: dict[tuple[str, str], list[str]] = {}

@@ -6,7 +6,7 @@ import pytest
 from conftest import USERS
 
 from fidelity.conftest import Observing
-from fidelity.harness import Program, compare
+from fidelity.harness import TRACED, Program, compare
 
 PROGRAMS = [
     Program("paths", tree=True, lines=15000),
@@ -41,6 +41,14 @@ PROGRAMS = [
 
 RUNS = [pytest.param(program, form, id=f"{program}-{form}") for program in PROGRAMS for form in program.forms]
 
+# An ordinary user's are refused everything; of the large ones that is enough: all they do is looked at either way.
+TRACES = [
+    pytest.param(program, user, id=f"{program}-{user}")
+    for program in PROGRAMS
+    for user in USERS
+    if user == USERS[-1] or program.lines < 2000
+]
+
 
 @pytest.mark.parametrize("user", USERS)
 @pytest.mark.parametrize(("program", "form"), RUNS)
@@ -48,3 +56,8 @@ def test_a_program_observes_what_it_observes_natively(
     observing: Observing, program: Program, form: str, user: str
 ) -> None:
     compare(observing(user), program, form)
+
+
+@pytest.mark.parametrize(("program", "user"), TRACES)
+def test_a_traced_program_observes_what_it_observes_natively(observing: Observing, program: Program, user: str) -> None:
+    compare(observing(user), program, TRACED)
