@@ -156,6 +156,8 @@ static uint64_t publish_inet(struct cw_ctx *c, const struct copy *s, uint32_t op
 		region = four ? HALF(CW_PAD_IN4, CW_PAD_IN4_END) : HALF(CW_PAD_IN6, CW_PAD_IN6_END);
 	if (s->family == K_AF_UNSPEC)
 		cw_zero(exact.b, sizeof(exact.b));
+	if (four) /* sin_zero, which the kernel does not look at */
+		cw_zero(exact.b + 8, 8);
 	return c->ops->publish_addr(c, region, exact.b, *len);
 }
 

@@ -126,6 +126,8 @@ static enum cw_plan_kind decide(struct cw_engine *e, struct cw_task *t, int nr, 
 			c->place[i].path[1] = 0;
 			c->place[i].exact = false;
 		}
+		e->anew = false;
+		e->published = 0;
 		e->current = t;
 		if (t->proc->creds)
 			cw_adopt(e, t, false);
@@ -207,6 +209,11 @@ void cw_decide_stopped(struct cw_engine *e, struct cw_task *t, struct user_regs_
 		break;
 	default:
 		break;
+	}
+	if (e->anew) {
+		regs->rip -= 2;
+		cw_resume_answer(e, t, regs, (int64_t)regs->orig_rax);
+		return;
 	}
 	if (e->unreadable && !opened) {
 		t->opened = true;

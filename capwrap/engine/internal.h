@@ -92,14 +92,15 @@ struct cw_task {
 	bool called;  /* a SIGSTOP of ours is on its way to it */
 	bool exec;    /* an exec was planned: */
 	struct cw_exec plan;
-	bool inject;       /* the exit of its execve comes next: map the pad there */
-	uint64_t untraced; /* in a trace: where CLONE_UNTRACED is to be put back; 0: nowhere */
-	bool held;         /* in a trace: in its first stop, until its parent's event */
-	bool unannounced;  /* seen, its parent's event not yet */
-	bool launching;    /* our own code before COMMAND: not yet the target */
-	struct tptr count; /* sendmmsg: where the result goes */
-	int made;          /* an fd whose hand-over was interrupted, of a file that was made for it; -1: none */
-	enum cw_try retry; /* how the call is decided if the stub asks for it */
+	bool inject;        /* the exit of its execve comes next: map the pad there */
+	uint64_t untraced;  /* in a trace: where CLONE_UNTRACED is to be put back; 0: nowhere */
+	bool held;          /* in a trace: in its first stop, until its parent's event */
+	bool unannounced;   /* seen, its parent's event not yet */
+	bool launching;     /* our own code before COMMAND: not yet the target */
+	struct tptr count;  /* sendmmsg: where the result goes */
+	uint64_t addressed; /* the published address that it uses in the stub; 0: none */
+	int made;           /* an fd whose hand-over was interrupted, of a file that was made for it; -1: none */
+	enum cw_try retry;  /* how the call is decided if the stub asks for it */
 	/* a FIFO's end that was opened when a signal came: the call finds it when it is made anew, at this place */
 	int late;
 	uint64_t late_sp, late_ip;
@@ -175,7 +176,8 @@ struct cw_engine {
 	int slot_hint;
 	int next_delivery;
 	uint64_t next_addr;
-	long gadget; /* offset of `syscall; xor...; ret` in the vdso, or -1 */
+	uint64_t published; /* the address that the last decision published */
+	long gadget;        /* offset of `syscall; xor...; ret` in the vdso, or -1 */
 	const uint8_t *stub;
 
 	/* what the launcher makes */
@@ -193,6 +195,7 @@ struct cw_engine {
 	bool answers; /* `notify` calls wait for the listener; else they stop */
 	uint64_t
 		answering; /* the notification that the listener's thread decides on: ptrace is not at its disposal; 0: none */
+	bool anew;         /* the call that is decided is to be made again: what it would use is in use */
 	bool unreadable;      /* memory was met that cannot be read here and now, though it may be there */
 	pthread_mutex_t lock; /* tasks, procs and deliveries, between the engine's thread and the listener's */
 	struct cw_task *tasks[CW_HASH];
@@ -294,6 +297,7 @@ int cw_pad_make(struct cw_engine *e);
 void cw_pad_close(struct cw_engine *e);
 uint64_t cw_publish_how(struct cw_engine *e, bool writable, uint64_t flags, uint64_t mode);
 uint64_t cw_publish_addr(struct cw_engine *e, uint64_t region, const void *addr, size_t len);
+int cw_delivery_number(struct cw_engine *e, const struct cw_task *t);
 int cw_slot_take(struct cw_engine *e, size_t bytes); /* first slot, or -1; how many in *n */
 void cw_slot_free(struct cw_engine *e, struct cw_task *t);
 uint64_t cw_slot_address(int slot);

@@ -321,10 +321,15 @@ int cw_install(struct cw_engine *e, struct cw_place *p, struct cw_delivery *d)
 	}
 	if (fd < 0)
 		return fd;
+	int number = cw_delivery_number(e, e->current);
+
+	if (number < 0) {
+		close(fd);
+		return number;
+	}
 	d->fd = fd;
-	d->install = e->cap_base + e->cap_aux + CW_AUX_DELIVERY + e->next_delivery;
-	e->next_delivery = (e->next_delivery + 1) % CW_PAD_DELIVERY_COUNT;
-	return d->install;
+	d->install = number;
+	return number;
 }
 
 uint64_t cw_delivery_slot(struct cw_engine *e, int number, uint64_t region, uint64_t stride)

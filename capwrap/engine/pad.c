@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -84,6 +85,8 @@ int cw_pad_make(struct cw_engine *e)
 	if (cw_stub_readable - cw_stub_begin != CW_PAD_STUB_READABLE - CW_PAD_STUB ||
 	    cw_stub_end - cw_stub_begin > CW_PAD_STUB_SIZE)
 		return cw_failed(e, "the stub is not laid out as the seccomp program expects it");
+	/* AF_UNSPEC, which ends a connection: for everybody, and however many addresses there are */
+	memset(at(e, CW_PAD_IN4), 0, CW_PAD_IN_STRIDE);
 	memcpy(at(e, CW_PAD_STUB), cw_stub_begin, (size_t)(cw_stub_end - cw_stub_begin));
 	e->stub = cw_stub_begin;
 	/* our mapping stays writable; no other writable one can ever be made, and the file cannot change its size */
@@ -141,7 +144,61 @@ uint64_t cw_publish_how(struct cw_engine *e, bool writable, uint64_t flags, uint
 	return 0;
 }
 
-uint64_t cw_publish_addr(struct cw_engine *e, uint64_t region, const void *addr, size_t len)
+/* It was sent to the stub, and has not come to the end of what it makes there. */
+static bool is_under_way(const struct cw_engine *e, const struct cw_task *t)
+{
+	return t->slot >= 0 && e->result[t->slot] == CW_NO_RESULT;
+}
+
+/* A connect that waits has read its address, and needs it no more: the kernel copies it before it sleeps. */
+static bool waits_in_connect(const struct cw_task *t)
+{
+	char text[1024], state = 0;
+	const char *rest = t->orig.orig_rax == SYS_connect ? cw_read_stat(t->tid, text, sizeof(text)) : NULL;
+
+	return rest && sscanf(rest, " %c", &state) == 1 && state == 'S';
+}
+
+/* Is some thread still to read this address, which it was sent to the stub with? */
+static bool is_awaited(const struct cw_engine *e, uint64_t address)
+{
+	for (int b = 0; b < CW_HASH; b++)
+		for (const struct cw_task *t = e->tasks[b]; t; t = t->next)
+			if (t->pending == CW_IN_STUB && t->addressed == address && is_under_way(e, t) &&
+			    !waits_in_connect(t))
+				return true;
+	return false;
+}
+
+/* Is some thread (of this process; NULL: of any) still to use this number? */
+static bool is_lent(const struct cw_engine *e, const struct cw_proc *proc, int number)
+{
+	for (int b = 0; b < CW_HASH; b++)
+		for (const struct cw_task *t = e->tasks[b]; t; t = t->next)
+			if (t->pending == CW_DELIVERING && t->delivery.install == number && is_under_way(e, t) &&
+			    (!proc || t->proc == proc))
+				return true;
+	return false;
+}
+
+/*
+ * A delivery number that nobody is about to use. Of two processes the numbers are two descriptors, but where they share a
+ * table; so another's is taken only where there is no better. -EBUSY: all are in use, and the call is to be made anew.
+ */
+int cw_delivery_number(struct cw_engine *e, const struct cw_task *t)
+{
+	for (int i = 0; i < 2 * CW_PAD_DELIVERY_COUNT; i++) {
+		int number = e->cap_base + e->cap_aux + CW_AUX_DELIVERY + e->next_delivery;
+
+		e->next_delivery = (e->next_delivery + 1) % CW_PAD_DELIVERY_COUNT;
+		if (!is_lent(e, i < CW_PAD_DELIVERY_COUNT ? NULL : t->proc, number))
+			return number;
+	}
+	e->anew = true;
+	return -EBUSY;
+}
+
+static uint64_t publish_addr(struct cw_engine *e, uint64_t region, const void *addr, size_t len)
 {
 	static const struct {
 		uint64_t first, end, stride;
@@ -176,14 +233,24 @@ uint64_t cw_publish_addr(struct cw_engine *e, uint64_t region, const void *addr,
 		if (e->im.h->net == CW_NET_HOST && regions[i].stride == CW_PAD_IN_STRIDE &&
 		    (slot[0] == 2 || slot[0] == 10)) {
 			uint64_t n = (regions[i].end - regions[i].first) / CW_PAD_IN_STRIDE;
-			uint64_t a = regions[i].first + e->next_addr++ % n * CW_PAD_IN_STRIDE;
 
-			if (at(e, a)[0] == slot[0])
+			for (uint64_t tried = 0; tried < n; tried++) {
+				uint64_t a = regions[i].first + e->next_addr++ % n * CW_PAD_IN_STRIDE;
+
+				if (at(e, a)[0] != slot[0] || is_awaited(e, a))
+					continue;
 				memcpy(at(e, a) + 2, slot + 2, CW_PAD_IN_STRIDE - 2);
-			return at(e, a)[0] == slot[0] ? a : 0;
+				return a;
+			}
+			e->anew = true;
 		}
 	}
 	return 0;
+}
+
+uint64_t cw_publish_addr(struct cw_engine *e, uint64_t region, const void *addr, size_t len)
+{
+	return e->published = publish_addr(e, region, addr, len);
 }
 
 static bool used(struct cw_engine *e, int slot)

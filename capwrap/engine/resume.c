@@ -180,6 +180,7 @@ void cw_resume_rewrite(struct cw_engine *e, struct cw_task *t, struct user_regs_
 	}
 	t->pending = CW_IN_STUB;
 	t->count = plan->count;
+	t->addressed = e->published;
 	t->retry = plan->retry;
 	regs->rax = (uint64_t)(uint32_t)plan->nr;
 	regs->orig_rax = UINT64_MAX;
