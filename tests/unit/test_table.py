@@ -12,7 +12,7 @@ from types import ModuleType
 
 import pytest
 
-from capwrap.policy import _pad, _rights, seccomp
+from capwrap.policy import _pad, _rights, seccomp, seccomp_sockets
 from capwrap.policy._syscalls import HANDLERS, ROWS, TABLE_SHA256, Row
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -105,6 +105,8 @@ def test_check_names_a_stale_file(
 
 def test_every_rule_of_the_table_has_a_function_and_the_other_way_round() -> None:
     assert {row.rule for row in ROWS if row.rule} == seccomp.RULES.keys()
+    named = [name for module in seccomp.MODULES for name in vars(module) if name.startswith("_rule_")]
+    assert len(named) == len(seccomp.RULES), "one of a module hides another's of the same name"
 
 
 def test_every_handler_is_named_once() -> None:
@@ -216,10 +218,10 @@ def test_the_pad_lies_as_the_seccomp_program_rests_on() -> None:
         (_pad.PAD_HOW_RO, _pad.PAD_HOW_RO_END, _pad.PAD_HOW_STRIDE),
         (_pad.PAD_HOW_RW, _pad.PAD_HOW_RW_END, _pad.PAD_HOW_STRIDE),
         (_pad.PAD_FDPATH, _pad.PAD_FDPATH_END, _pad.PAD_FDPATH_STRIDE),
-        (*seccomp.IN4_CONNECT, _pad.PAD_IN_STRIDE),
-        (*seccomp.IN4_BIND, _pad.PAD_IN_STRIDE),
-        (*seccomp.IN6_CONNECT, _pad.PAD_IN_STRIDE),
-        (*seccomp.IN6_BIND, _pad.PAD_IN_STRIDE),
+        (*seccomp_sockets.IN4_CONNECT, _pad.PAD_IN_STRIDE),
+        (*seccomp_sockets.IN4_BIND, _pad.PAD_IN_STRIDE),
+        (*seccomp_sockets.IN6_CONNECT, _pad.PAD_IN_STRIDE),
+        (*seccomp_sockets.IN6_BIND, _pad.PAD_IN_STRIDE),
         (_pad.PAD_ABSTRACT, _pad.PAD_ABSTRACT_END, _pad.PAD_UN_STRIDE),
         (_pad.PAD_MSGHDR, _pad.PAD_MSGHDR_END, _pad.PAD_MSGHDR_STRIDE),
         (_pad.PAD_SLOT, _pad.PAD_SLOT_END, _pad.PAD_SLOT_STRIDE),
