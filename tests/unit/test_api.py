@@ -16,8 +16,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from event_records import record, refusal_record
 from fake_engine import PID, FakeEngine
-from test_records import record, refusal_record
 
 from capwrap import Grant, Policy, Result, Right, Sandbox
 from capwrap.engine import Outcome

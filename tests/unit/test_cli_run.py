@@ -22,8 +22,8 @@ from capwrap.policy.image import read_image
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from event_records import record, refusal_record
 from fake_engine import FakeEngine, install
-from test_records import record, refusal_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
