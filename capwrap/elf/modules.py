@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from capwrap.elf.binary import HeldFile
-    from capwrap.elf.dwarf import Dwarf, Place
+    from capwrap.elf.dwarf import Dwarf
+    from capwrap.elf.dwarf_unit import Place
     from capwrap.elf.snapshot import Code
     from capwrap.elf.symbols import SymbolTable
 
@@ -86,7 +87,7 @@ class Module:
         return found
 
     def _find_places(self, address: int) -> tuple[Place, ...]:
-        from capwrap.elf.dwarf import Place
+        from capwrap.elf.dwarf_unit import Place
 
         self._load()
         symbol = next((name for table in self._tables or () if (name := table.find(address)) is not None), None)
