@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from escape.harness import NOBODY, SOURCES, Arena, Programs, Who
+from escape.harness import Arena
+from escape.running import NOBODY, SOURCES, Programs, Who
 
 __all__ = ["arena", "places", "programs"]
 

@@ -9,7 +9,8 @@ import subprocess
 import pytest
 
 from capwrap.policy._syscalls import ROWS
-from escape.harness import SOURCES, Arena
+from escape.harness import Arena
+from escape.running import SOURCES
 
 # As privileges.c lists them; test_every_refused_call_is_tried compares.
 REFUSED = [

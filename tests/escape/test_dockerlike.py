@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from escape.conftest import variants
-from escape.harness import PATH, Arena, capwrap, run
+from escape.harness import Arena
+from escape.running import PATH, capwrap, run
 
 # An ordinary user cannot be reached from inside: that takes a mount namespace, which the profile denies.
 VARIANTS = [variant for variant in variants() if not variant.startswith("user")]

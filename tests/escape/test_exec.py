@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from escape.harness import NOBODY, SOURCES, Arena, Found
+from escape.harness import Arena, Found
+from escape.running import NOBODY, SOURCES
 
 LOADER = "/lib64/ld-linux-x86-64.so.2"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from escape.harness import capwrap, run
+from escape.running import capwrap, run
 
 NAMES = ["plain", "two words", "tab\there", "new\nline", "back\\slash", "back\\040slash", "#sharp", "a - b"]
 

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from capwrap.policy import _pad
-from escape.harness import SOURCES, Arena
+from escape.harness import Arena
+from escape.running import SOURCES
 from escape.test_processes import survivor, writers
 
 ATTACKS = [

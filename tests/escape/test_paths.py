@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from escape.conftest import variants
-from escape.harness import Arena, Found, Outcome
+from escape.harness import Arena, Found
+from escape.running import Outcome
 
 # The policy under which the current directory is not granted unless somebody says so.
 PURE = [variant for variant in variants() if variant.endswith("pure")]

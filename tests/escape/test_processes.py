@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from escape.harness import SOURCES, Arena, Outcome, capwrap, reach
+from escape.harness import Arena
+from escape.running import SOURCES, Outcome, capwrap, reach
 
 # Prints, when the command has ended, whether the victim beside it still lived: then SIGTERM is what ended it. A handler
 # (which children do not inherit) keeps the shell alive, whose parent no attack may kill.

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from escape.harness import Arena, Found, accomplice
+from escape.harness import Arena, Found
+from escape.outside import accomplice
 
 
 def made(arena: Arena, name: str) -> Path:

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from escape.harness import Arena, Found, Setup, accomplice
+from escape.harness import Arena, Found, Setup
+from escape.outside import accomplice
 
 
 def _serve(server: socket.socket, token: str) -> None:

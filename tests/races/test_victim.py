@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 from escape.conftest import further_variants, variants
-from escape.harness import SOURCES, Arena, Outcome, capwrap, run
+from escape.harness import Arena
+from escape.running import SOURCES, Outcome, capwrap, run
 
 POINTS = int(os.environ.get("CAPWRAP_MOMENTS", "3"))
 """How many moments of a run each test tries: other ones for each user and policy."""
