@@ -120,22 +120,32 @@ static size_t loader_of(int fd, const uint8_t *head, char *dst, size_t size)
 	return 0;
 }
 
+/* A regular file, to read. To open a FIFO wakes who waits at its other end, to open a device may do anything. */
+static int open_program(const char *path)
+{
+	int held = open(path, O_PATH | O_CLOEXEC), fd = -1;
+	struct stat st;
+	char link[48];
+
+	if (held < 0)
+		return -1;
+	if (!fstat(held, &st) && S_ISREG(st.st_mode)) {
+		cw_fd_path(held, link);
+		fd = open(link, O_RDONLY | O_NOATIME | O_CLOEXEC);
+		if (fd < 0 && errno == EPERM) /* it is another user's */
+			fd = open(link, O_RDONLY | O_CLOEXEC);
+	}
+	close(held);
+	return fd;
+}
+
 /* What the program at `path` needs in order to start: the interpreter of a script, the loader of an ELF file. 0: nothing. */
 static size_t starts_with(const char *path, char *dst, size_t size)
 {
 	_Alignas(8) uint8_t head[257] = {0};
-	int held = open(path, O_PATH | O_CLOEXEC), fd = -1;
-	struct stat st;
+	int fd = open_program(path);
 	size_t len = 0;
-	char link[48];
 
-	/* a FIFO that is opened wakes who waits at its other end, a device may do anything */
-	if (held >= 0 && !fstat(held, &st) && S_ISREG(st.st_mode) && cw_fd_path(held, link) > 0)
-		fd = open(link, O_RDONLY | O_NOATIME | O_CLOEXEC);
-	if (fd < 0 && errno == EPERM) /* it is another user's */
-		fd = open(link, O_RDONLY | O_CLOEXEC);
-	if (held >= 0)
-		close(held);
 	if (fd < 0)
 		return 0;
 	ssize_t n = read(fd, head, sizeof(head) - 1);
