@@ -122,6 +122,8 @@ int cw_locate_fd(struct cw_ctx *c, int which, int fd, uint64_t needs)
 	} else if (len < 0) {
 		/* it lies in no grant (or has no name): what the fd itself can do is all that there is */
 		whole[0] = 0;
+		p->path[0] = 0;
+		p->exact = false;
 		p->kind = CW_PLACE_HOST;
 		p->rights = len == -ENODATA ? ~UINT64_C(0) : 0;
 	}

@@ -33,6 +33,8 @@ static int held(struct cw_ctx *c, int fd)
 	p->fd = c->ops->hold_fd(c, fd);
 	if (p->fd < 0)
 		return p->fd;
+	p->path[0] = 0;
+	p->exact = false;
 	p->kind = CW_PLACE_HOST;
 	p->by_fd = true;
 	return c->ops->stat(c, p->fd, &p->mode, &p->dev, &p->ino);
