@@ -185,6 +185,25 @@ static bool fits(const char *local, const uint8_t *sockaddr)
 	return !memcmp(words, want, n * sizeof(words[0]));
 }
 
+/*
+ * A port that the kernel chose is given up when the socket is disconnected, which takes no stop; one that was asked for is not
+ * (__udp_disconnect in net/ipv4/udp.c). So it is asked for by its number.
+ */
+static bool hold_port(int s)
+{
+	const struct sockaddr nowhere = {.sa_family = AF_UNSPEC};
+	union inet_name name = name_of(s), peer;
+	socklen_t len = sizeof(peer), size = name.any.sa_family == AF_INET ? sizeof(name.in) : sizeof(name.in6);
+	bool connected = !getpeername(s, &peer.any, &len);
+
+	if (!has_port(&name) || connect(s, &nowhere, sizeof(nowhere)))
+		return false;
+	union inet_name left = name_of(s);
+	bool held = has_port(&left) || !bind(s, &name.any, size);
+
+	return (!connected || !connect(s, &peer.any, len)) && held;
+}
+
 /* Datagrams are sent to whoever has the address then: a socket that the target may send to keeps it until the run ends. */
 static bool keep_bound(struct cw_engine *e, int s)
 {
@@ -197,7 +216,7 @@ static bool keep_bound(struct cw_engine *e, int s)
 			close(s);
 			return true;
 		}
-	if (e->n_bound == (int)(sizeof(e->bound) / sizeof(e->bound[0])))
+	if (e->n_bound == (int)(sizeof(e->bound) / sizeof(e->bound[0])) || !hold_port(s))
 		return false;
 	e->bound[e->n_bound].ino = st.st_ino;
 	e->bound[e->n_bound++].fd = s;

@@ -206,8 +206,9 @@ def next_owner_of_a_port(arena: Arena) -> Iterator[Found]:
 
 
 @pytest.mark.stopped_by("supervisor")
-def test_a_loopback_port_that_the_target_gave_up_goes_to_nobody_outside(arena: Arena) -> None:
-    arena.holds("escape/sockets", "udp-given-up", setup=next_owner_of_a_port, options=["--net", "loopback"])
+@pytest.mark.parametrize("attack", ["udp-given-up", "udp-disconnected"])
+def test_a_loopback_port_that_the_target_gave_up_goes_to_nobody_outside(arena: Arena, attack: str) -> None:
+    arena.holds("escape/sockets", attack, setup=next_owner_of_a_port, options=["--net", "loopback"])
 
 
 @contextlib.contextmanager

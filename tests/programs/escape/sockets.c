@@ -195,17 +195,12 @@ static void udp_sendmmsg(void)
 	send_message(new_socket(AF_INET, SOCK_DGRAM, 0), &a, sizeof(a), 1);
 }
 
-/* Connected to a socket of one's own, which then gives its port up to somebody outside (ARG 0 is a free one). */
-static void udp_given_up(void)
+/* `fd` is connected to a socket of one's own, which has given its port up to somebody outside. */
+static _Noreturn void judge_next_owner(int fd, int number)
 {
-	struct sockaddr_in a = port(0);
-	int own = new_socket(AF_INET, SOCK_DGRAM, 0), fd = new_socket(AF_INET, SOCK_DGRAM, 0);
 	struct pollfd reply = {.fd = fd, .events = POLLIN};
 
-	must(bind(own, (void *)&a, sizeof(a)), "bind");
-	must(connect(fd, (void *)&a, sizeof(a)), "connect");
-	close(own);
-	tell("given-up", atoi(argument(0)));
+	tell("given-up", number);
 	await("tried");
 	if (access(in_base("work/taken"), F_OK))
 		held("EADDRINUSE nobody else got the port");
@@ -213,6 +208,33 @@ static void udp_given_up(void)
 	if (poll(&reply, 1, 30000) != 1)
 		untried("no answer");
 	judge_read(fd, "whoever has the port now");
+}
+
+/* ARG 0 is a free port. */
+static void udp_given_up(void)
+{
+	struct sockaddr_in a = port(0);
+	int own = new_socket(AF_INET, SOCK_DGRAM, 0), fd = new_socket(AF_INET, SOCK_DGRAM, 0);
+
+	must(bind(own, (void *)&a, sizeof(a)), "bind");
+	must(connect(fd, (void *)&a, sizeof(a)), "connect");
+	close(own);
+	judge_next_owner(fd, ntohs(a.sin_port));
+}
+
+/* A port that the kernel chose goes with the connection, or with none. */
+static void udp_disconnected(void)
+{
+	const struct sockaddr nowhere = {.sa_family = AF_UNSPEC};
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t len = sizeof(a);
+	int own = new_socket(AF_INET, SOCK_DGRAM, 0), fd = new_socket(AF_INET, SOCK_DGRAM, 0);
+
+	must(bind(own, (void *)&a, len), "bind");
+	need(getsockname(own, (void *)&a, &len), "getsockname");
+	must(connect(fd, (void *)&a, len), "connect");
+	need(connect(own, &nowhere, sizeof(nowhere)), "AF_UNSPEC");
+	judge_next_owner(fd, ntohs(a.sin_port));
 }
 
 /* A datagram to a socket of one's own, by way of another address (IP_RETOPTS): it is sent to that one. */
@@ -344,6 +366,7 @@ const struct attack attacks[] = {
 	{"udp-sendmsg", udp_sendmsg},
 	{"udp-sendmmsg", udp_sendmmsg},
 	{"udp-given-up", udp_given_up},
+	{"udp-disconnected", udp_disconnected},
 	{"routed", routed},
 	{"tcp-bind", tcp_bind},
 	{"tcp-listen", tcp_listen},
