@@ -9,8 +9,7 @@
 #include "rewriters/kernel.h"
 #include "rewriters/rewriter.h"
 
-#define HEAD 256  /* BINPRM_BUF_SIZE */
-#define DEPTH 5   /* interpreters of interpreters: exec_binprm in fs/exec.c */
+#define HEAD CW_SCRIPT_HEAD
 #define PHDRS 128 /* more program headers than any program has */
 
 static uint64_t le(const unsigned char *p, int n)
@@ -137,6 +136,19 @@ static int hash_bang(char *head, int n, char **arg)
 	return (int)(name - head);
 }
 
+static void put_in_front(struct cw_exec *x, const char *word)
+{
+	uint32_t n = (uint32_t)cw_strlen(word) + 1;
+
+	if (n > sizeof(x->text) - x->words_len) /* a head holds no more than its own bytes */
+		return;
+	for (uint32_t i = x->words_len; i; i--)
+		x->text[i - 1 + n] = x->text[i - 1];
+	cw_copy(x->text, word, n);
+	x->words_len += n;
+	x->words++;
+}
+
 /*
  * A script that the kernel cannot be given by its own path (it lies in a mapped grant, where the host's path means
  * nothing to the interpreter): the interpreter is executed with the arguments that the kernel would have made.
@@ -152,6 +164,7 @@ void cw_rw_exec(struct cw_ctx *c)
 	int err, which = 0, depth = 0;
 
 	c->exec.interp_fd = -1;
+	c->exec.words = c->exec.words_len = 0;
 	if (flags & ~(uint64_t)(K_AT_SYMLINK_NOFOLLOW | K_AT_EMPTY_PATH)) {
 		/* the path is copied before the flags are looked at: do_open_execat in fs/exec.c */
 		err = c->ops->read_string(c, c->path, sizeof(c->path), (struct tptr){a[1]});
@@ -192,7 +205,7 @@ void cw_rw_exec(struct cw_ctx *c)
 			err = -ENOEXEC; /* and whatever binfmt_misc would have run for it */
 			break;
 		}
-		if (++depth > DEPTH) {
+		if (++depth > CW_SCRIPT_DEPTH) {
 			err = -ELOOP;
 			break;
 		}
@@ -204,6 +217,10 @@ void cw_rw_exec(struct cw_ctx *c)
 			break;
 		}
 		const char *interp = (const char *)head + name;
+
+		if (arg)
+			put_in_front(&c->exec, arg);
+		put_in_front(&c->exec, interp);
 		struct cw_place *next = &c->place[1 - which];
 
 		cw_place_drop(c, next);
@@ -256,6 +273,7 @@ void cw_rw_exec(struct cw_ctx *c)
 
 	cw_copy(c->bytes, own, len);
 	if (prefix_count) {
+		c->exec.words = c->exec.words_len = 0; /* the kernel meets no script */
 		cw_copy(c->bytes, prefix, prefix_len);
 		len = prefix_len;
 	}

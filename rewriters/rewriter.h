@@ -132,10 +132,18 @@ enum cw_op {
 };
 
 /* What an exec was planned to run; compared with what the kernel mapped. */
+#define CW_SCRIPT_HEAD 256 /* BINPRM_BUF_SIZE */
+#define CW_SCRIPT_DEPTH 5  /* interpreters of interpreters: exec_binprm in fs/exec.c */
+
 struct cw_exec {
 	uint64_t exe_dev, exe_ino;
 	uint64_t interp_dev, interp_ino; /* 0, 0: static */
 	int interp_fd;                   /* the host's, or -1 */
+	/* What scripts put in front of the arguments, as the kernel does: the last one's interpreter and argument first, each with
+	 * its zero. How many words, and how many arguments there are to be in all (0: not looked at). */
+	uint32_t words, words_len;
+	uint64_t argc;
+	char text[CW_SCRIPT_HEAD * CW_SCRIPT_DEPTH];
 };
 
 /* How a call is decided: each time the target's own call did not do, by more. */

@@ -116,6 +116,35 @@ static int auxiliary(int tid, uint64_t which, uint64_t *value)
 	return n > 0 ? -ENODATA : -ESRCH;
 }
 
+/*
+ * The arguments: as many as there were, behind what the decided scripts put in front of them. A script whose interpreter is
+ * the same, at which the path led when the kernel looked it up again, would tell what stands in its first line. Only the
+ * number is the caller's own at all times; where that is right and no script was decided, none was met.
+ */
+static int verify_arguments(struct cw_engine *e, struct cw_task *t, uint64_t sp, const struct cw_exec *plan)
+{
+	uint64_t argc, at;
+	char word[CW_SCRIPT_HEAD + 1];
+
+	int err = cw_mem_read(e, t->tid, &argc, sp, 8);
+
+	if (err)
+		return err;
+	if (argc != plan->argc)
+		return -EXDEV;
+	for (uint32_t i = 0, off = 0; i < plan->words; i++) {
+		const char *want = plan->text + off;
+
+		err = cw_mem_read(e, t->tid, &at, sp + 8 + 8 * (uint64_t)i, 8);
+		if (err)
+			return err;
+		if (cw_mem_string(e, t->tid, word, sizeof(word), at) < 0 || strcmp(word, want) != 0)
+			return -EXDEV;
+		off += (uint32_t)strlen(want) + 1;
+	}
+	return 0;
+}
+
 int cw_exec_verify(struct cw_engine *e, struct cw_task *t, const struct cw_exec *plan)
 {
 	char path[48];
@@ -124,7 +153,6 @@ int cw_exec_verify(struct cw_engine *e, struct cw_task *t, const struct cw_exec 
 	struct mapping m = {0}, want = {0};
 	int maps, err = 0;
 
-	(void)e;
 	snprintf(path, sizeof(path), "/proc/%d/exe", t->tid);
 	if (stat(path, &st))
 		return -errno;
@@ -154,6 +182,8 @@ int cw_exec_verify(struct cw_engine *e, struct cw_task *t, const struct cw_exec 
 		if (!err && base)
 			err = -EXDEV;
 	}
+	if (!err && plan->argc)
+		err = verify_arguments(e, t, regs.rsp, plan);
 	/* and nothing lies where the pad goes; nothing else runs in this address space until it does */
 	if (!err) {
 		err = query(maps, CW_PAD_BASE, &m);

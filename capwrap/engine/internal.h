@@ -225,6 +225,7 @@ struct cw_engine {
 	int landlock_abi;
 	unsigned coarse_more; /* places that found no room in the result's landlock_coarse */
 	bool scoped, make_sock;
+	bool coarse_exec; /* Landlock lets more be executed than the policy does: an exec rests on nothing but its stop */
 	bool privileged;
 	struct cw_creds *creds_first; /* what COMMAND began with; NULL: not known, or nobody changed any */
 	bool creds_ever;              /* some process of the target changed its credentials */

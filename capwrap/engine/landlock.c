@@ -92,6 +92,7 @@ static int add_name(struct cw_engine *e, uint32_t i, uint64_t *held, uint64_t *i
 		close(file);
 	} else {
 		in_directory[i] = access_of(n->rights & (CW_RIGHT_FEXECVE | CW_RIGHT_BINDAT));
+		e->coarse_exec |= in_directory[i] & FS_EXECUTE;
 		err = add_path(e, dir, in_directory[i]);
 	}
 	close(dir);
@@ -104,8 +105,10 @@ static int add_directory(struct cw_engine *e, uint32_t i, uint64_t *held)
 	int fd;
 
 	/* where a call can only be decided by the supervisor, the target opens nothing itself */
-	if (e->node_cap[i] < 0)
+	if (e->node_cap[i] < 0) {
 		access &= FS_MAKE_SOCK | FS_IOCTL_DEV | (access & FS_EXECUTE ? FS_EXECUTE | FS_READ_FILE : 0);
+		e->coarse_exec |= access & FS_EXECUTE;
+	}
 	fd = access ? cw_node_dir(e, i) : -1;
 	if (fd < 0)
 		return 0; /* nothing to grant, or an optional one that is not there */
@@ -154,6 +157,7 @@ int cw_landlock_make(struct cw_engine *e)
 		                 "it is run",
 		                 abi);
 	if (abi < 1) {
+		e->coarse_exec = true;
 		if (!(e->run->flags & CW_RUN_BEST_EFFORT))
 			return cw_failed(e, "this kernel offers no Landlock, which execs rest on (Linux 5.13, enabled "
 			                    "at boot: lsm=landlock,...). "

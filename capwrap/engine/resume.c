@@ -248,39 +248,65 @@ void cw_resume_deliver(struct cw_engine *e, struct cw_task *t, struct user_regs_
 
 /* --- execs --- */
 
-/* A mapped script's argv in the slot: interpreter, argument, script, then the caller's from the second on. */
-static bool build_argv(struct cw_engine *e, struct cw_task *t, uint64_t argv, const char *strings, size_t len,
-                       int count, struct user_regs_struct *regs)
-{
-	size_t n = 0, size;
-	uint64_t p = 0;
+#define VECTOR_MAX 400000 /* what the slots have room for */
 
-	for (; argv && n < 65536; n++) {
-		if (cw_mem_read(e, t->tid, &p, argv + 8 * n, 8))
-			return false;
-		if (!p)
-			break;
+/* The addresses of an argument vector, read once: 0, or -errno. */
+static int64_t read_vector(struct cw_engine *e, struct cw_task *t, uint64_t argv, uint64_t **members, size_t *count)
+{
+	*members = NULL;
+	*count = 0;
+	while (argv) {
+		uint64_t from = argv + 8 * *count;
+		size_t take = from % 4096 > 4088 ? 1 : (4096 - from % 4096) / 8;
+		uint64_t *more = *count + take > VECTOR_MAX ? NULL : realloc(*members, 8 * (*count + take));
+
+		if (!more)
+			return -E2BIG;
+		*members = more;
+		if (cw_mem_read(e, t->tid, more + *count, from, 8 * take))
+			return -EFAULT;
+		for (size_t end = *count + take; *count < end; ++*count)
+			if (!more[*count])
+				return 0;
 	}
-	size = ((len + 7) & ~(size_t)7) + 8 * ((size_t)count + (n ? n : 1) + 1);
-	if (!take_slot(e, t, size))
-		return false;
+	return 0;
+}
+
+/*
+ * `strings` in the slot, and behind them the vector: the first `count` of these strings, in place of the caller's first, or no
+ * string (0) and all of the caller's. It is the count of them that nobody can change then, for cw_exec_verify.
+ */
+static int64_t build_argv(struct cw_engine *e, struct cw_task *t, uint64_t argv, const char *strings, size_t len,
+                          size_t count, struct user_regs_struct *regs)
+{
+	size_t n = 0, skip = count ? 1 : 0, head = (len + 7) & ~(size_t)7;
+	uint64_t *members = NULL;
+	int64_t err = read_vector(e, t, argv, &members, &n);
+
+	n -= n ? skip : 0;
+	if (!err && !take_slot(e, t, head + 8 * (count + n + 1)))
+		err = count ? -E2BIG : -ENOMEM;
+	if (err) {
+		free(members);
+		return err;
+	}
 	uint64_t data = cw_slot_address(t->slot) + CW_PAD_SLOT_DATA, at = data;
 	uint8_t *to = e->pad + (data - CW_PAD_BASE);
-	uint64_t *array = (void *)(to + ((len + 7) & ~(size_t)7));
+	uint64_t *array = (void *)(to + head);
 
 	memcpy(to, strings, len);
-	for (int i = 0; i < count; i++) {
+	for (size_t i = 0; i < count; i++) {
 		*array++ = at;
 		at += strlen(strings + (at - data)) + 1;
 	}
-	for (size_t i = 1; i < n; i++, array++)
-		if (cw_mem_read(e, t->tid, array, argv + 8 * i, 8) || !*array) {
-			*array = 0;
-			break;
-		}
-	*array = 0;
-	regs->rsi = data + ((len + 7) & ~(size_t)7);
-	return true;
+	if (n)
+		memcpy(array, members + skip, 8 * n);
+	array[n] = 0;
+	free(members);
+	regs->rsi = data + head;
+	/* the kernel makes one argument of none */
+	t->plan.argc = (count + n ? count + n : 1) + t->plan.words;
+	return 0;
 }
 
 /*
@@ -291,7 +317,7 @@ static bool build_argv(struct cw_engine *e, struct cw_task *t, uint64_t argv, co
 void cw_resume_exec(struct cw_engine *e, struct cw_task *t, struct user_regs_struct *regs)
 {
 	struct cw_plan *plan = &e->ctx.plan;
-	bool ready;
+	int64_t err = 0;
 
 	if (t->plan.interp_fd >= 0)
 		close(t->plan.interp_fd);
@@ -299,20 +325,21 @@ void cw_resume_exec(struct cw_engine *e, struct cw_task *t, struct user_regs_str
 	e->ctx.exec.interp_fd = -1;
 	t->exec = true;
 	t->orig = *regs;
-	if (plan->ret) {
-		ready = build_argv(e, t, plan->arg[1], plan->bytes, plan->len, (int)plan->ret, regs);
+	t->plan.argc = 0;
+	if (plan->ret || e->coarse_exec) {
+		err = build_argv(e, t, plan->arg[1], plan->bytes, plan->len, (size_t)plan->ret, regs);
 	} else {
-		ready = take_slot(e, t, plan->len);
-		if (ready)
+		err = take_slot(e, t, plan->len) ? 0 : -ENOMEM;
+		if (!err)
 			memcpy(e->pad + (cw_slot_address(t->slot) + CW_PAD_SLOT_DATA - CW_PAD_BASE), plan->bytes,
 			       plan->len);
 		regs->rsi = plan->arg[1];
 	}
-	if (!ready) {
+	if (err) {
 		free(t->record);
 		t->record = NULL;
 		cw_forget_result(e, t);
-		cw_resume_answer(e, t, &t->orig, plan->ret ? -E2BIG : -ENOMEM);
+		cw_resume_answer(e, t, &t->orig, err);
 		return;
 	}
 	t->pending = CW_EXECUTING;
@@ -325,9 +352,11 @@ void cw_resume_exec(struct cw_engine *e, struct cw_task *t, struct user_regs_str
 }
 
 /* What the kernel found wrong when it looked the path up again is not what was decided: somebody changed it meanwhile. */
-static int64_t exec_error(int64_t err)
+static int64_t exec_error(const struct cw_engine *e, int64_t err)
 {
 	switch (err) {
+	case -ENOEXEC: /* nor is what Landlock alone would not have kept from being read */
+		return e->coarse_exec ? -EACCES : err;
 	case -ENOENT:
 	case -ENOTDIR:
 	case -ELOOP:
@@ -346,7 +375,7 @@ void cw_on_exec_failed(struct cw_engine *e, struct cw_task *t)
 		cw_resume(t, 0); /* ESRCH: it was killed */
 		return;
 	}
-	int64_t err = exec_error((int64_t)regs.rax);
+	int64_t err = exec_error(e, (int64_t)regs.rax);
 	uint64_t nr = t->orig.orig_rax;
 
 	regs = t->orig;

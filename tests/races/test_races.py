@@ -35,11 +35,20 @@ def raced(
     setup: Setup,
     stdin: str | None = None,
     options: Sequence[str] = (),
+    static: bool = False,
 ) -> None:
     """Natively the race is won within NATIVELY times as many rounds; confined it is not in `rounds`."""
     many = [*args, str(rounds * NATIVELY)]
     outcome = arena.holds(
-        family, attack, *args, str(rounds), native_args=many, setup=setup, stdin=stdin, options=options
+        family,
+        attack,
+        *args,
+        str(rounds),
+        native_args=many,
+        setup=setup,
+        stdin=stdin,
+        options=options,
+        static=static,
     )
     # Where a container lets a call of the race not be made at all, it ends before its first round.
     assert arena.contained or outcome.stdout == f"HELD none in {rounds} rounds\n", str(outcome)
