@@ -32,9 +32,11 @@ PROGRAMS = [
     Program("sticky", lines=150),
     Program("sysv", forms=("beneath",), lines=700),
     Program("posix_ipc", forms=("beneath",), lines=400),
+    Program("further", lines=105),
     Program("groups", lines=330),
     Program("machine", forms=("beneath",), lines=220),
     Program("terminals", forms=("beneath",), lines=115),
+    Program("shared", lines=75),
     Program("self", forms=("beneath",), lines=340),
     Program("systemfds", forms=("beneath",), lines=400),
 ]
