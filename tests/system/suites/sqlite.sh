@@ -9,7 +9,8 @@ shift
 for script; do
 	mkdir "in-$script"
 	(cd "in-$script" && "$tree/testfixture" "$tree/test/$script.test" </dev/null; echo "ended: $?") >"$script.out" 2>&1
-	sed -nE "s/^(.*)\.\.\. Ok\$/$script \1: passed/p
+	# In front of a test's name there may be dots, one for each time that something was waited for.
+	sed -nE "s/^\.+//; s/^(.*)\.\.\. Ok\$/$script \1: passed/p
 		s/^(.*)\.\.\. Omitted\$/$script \1: omitted/p
 		s/^! (.*) expected: .*/$script \1: failed/p
 		s/^ended: (.*)/$script ended: \1/p" "$script.out"
