@@ -166,6 +166,8 @@ struct cw_engine {
 	uint64_t special_dev[1024];
 	int n_special;
 	bool nofile_shifted;
+	int jobserver[2]; /* of a make that started us: passed on as well */
+	int n_jobserver;
 	uint64_t nofile_soft, nofile_hard; /* as the target sees them at first */
 
 	/* the pad */
@@ -495,6 +497,9 @@ void cw_kill_all(struct cw_engine *e, int sig);
 /* exec_stop.c: what happens at an exec stop */
 int cw_exec_verify(struct cw_engine *e, struct cw_task *t, const struct cw_exec *plan);
 int cw_exec_inject(struct cw_engine *e, struct cw_task *t);
+
+/* jobserver.c: the jobserver of a make that started capwrap */
+void cw_find_jobserver(struct cw_engine *e, char *const *env);
 
 /* groups.c: the caller's process group */
 int cw_group_stop(struct cw_engine *e, const struct cw_task *t, int sig);

@@ -97,12 +97,17 @@ static bool lift(struct cw_engine *e, int *fd)
 }
 
 /* Everything above 2 that is not passed on purpose goes with the exec, but for the capabilities, which come after this. */
-static bool inherit_passed_only(const struct cw_run *run)
+static bool inherit_passed_only(const struct cw_engine *e)
 {
+	const struct cw_run *run = e->run;
+
 	if (raw(SYS_close_range, 3, ~0u, CLOSE_RANGE_CLOEXEC, 0, 0, 0))
 		return false;
 	for (size_t i = 0; i < run->n_pass_fds; i++)
 		if (raw(SYS_fcntl, run->pass_fds[i], F_SETFD, 0, 0, 0, 0))
+			return false;
+	for (int i = 0; i < e->n_jobserver; i++)
+		if (raw(SYS_fcntl, e->jobserver[i], F_SETFD, 0, 0, 0, 0))
 			return false;
 	return true;
 }
@@ -154,6 +159,8 @@ static void make_room(const struct cw_child *ch)
 
 		for (size_t i = 0; i < run->n_pass_fds; i++)
 			kept |= fd == run->pass_fds[i];
+		for (int i = 0; i < ch->e->n_jobserver; i++)
+			kept |= fd == ch->e->jobserver[i];
 		if (!kept) {
 			(void)raw(SYS_close, fd, 0, 0, 0, 0, 0);
 			return;
@@ -202,7 +209,7 @@ static void confine(struct cw_child *ch)
 	    (lim[CW_LIMIT_FILE_SIZE] != UINT64_MAX && !set_limit(RLIMIT_FSIZE, lim[CW_LIMIT_FILE_SIZE])) ||
 	    (e->im.h->violation != CW_VIOLATION_TRAP && !set_limit(RLIMIT_CORE, 0)))
 		fail(ch, CW_STEP_LIMIT);
-	if (!inherit_passed_only(e->run))
+	if (!inherit_passed_only(e))
 		fail(ch, CW_STEP_INHERIT);
 	if (!install_caps(ch))
 		fail(ch, CW_STEP_CAPS);

@@ -307,6 +307,9 @@ static int prepare(struct cw_engine *e, struct cw_child *ch)
 	e->answers = reads_without_stop() && e->im.h->violation == CW_VIOLATION_ERRNO;
 	ch->program = relocated(e);
 	ch->envp = environment(e);
+	/* Sandbox is as subprocess.run, which closes what it is not told to pass */
+	if (e->run->flags & CW_RUN_FOREGROUND)
+		cw_find_jobserver(e, ch->envp);
 	if (find_command(e, ch))
 		return -1;
 	ch->cwd = start_dir(e);

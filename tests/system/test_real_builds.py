@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
 from support.compare import Bench
 from support.run import require
@@ -91,3 +94,34 @@ def test_make_passes_its_jobserver_and_sees_what_is_out_of_date(bench: Bench) ->
         """.replace("        ", "")
     files = {"Makefile": makefile, "d/Makefile": "x: y z ; @cat y z >x\ny z: ; @echo $@ >$@\n", "in": "b\na\n"}
     bench.compare("make -j2; make -j2; echo c >>in; make -j3 -k; make -q || echo not done", files=files)
+
+
+@pytest.mark.parametrize("command", ["capwrap run", "capwrap-exec"])
+def test_a_make_confined_by_a_makes_recipe_shares_its_jobs(each_bench: Bench, command: str) -> None:
+    """Its two targets wait for one another: with one job at a time neither is ever made."""
+    require("make")
+    runner = each_bench.runner
+    files = {
+        "Makefile": "all: ; +@$(CONFINED) $(MAKE) --no-print-directory -C d\n",
+        "d/Makefile": "all: a b\na: ; @echo through >pipe\nb: ; @cat pipe >b\n",
+    }
+
+    def made(confined: list[str]) -> tuple[int, bytes, str]:
+        env = each_bench.env | dict(runner.extra_env) | {"CONFINED": " ".join(confined)}
+        done = runner.native(["make", "-j2"], cwd=each_bench.work, env=env, timeout=60)
+        return done.status, done.stderr, (each_bench.work / "d/b").read_text()
+
+    def setup(work: Path) -> None:
+        os.mkfifo(work / "d/pipe")
+
+    each_bench.fresh(files, setup)
+    native = made([])
+    each_bench.fresh(files, setup)
+    image = each_bench.root / "policy.cap"
+    compiled = runner.command(["compile", "-o", image], cwd=each_bench.work, env=each_bench.env)
+    assert compiled.status == 0, compiled.describe()
+    ways = {
+        "capwrap run": [*runner.capwrap, "run", "-q", "--"],
+        "capwrap-exec": [*runner.capwrap_exec, str(image), "--"],
+    }
+    assert made(ways[command]) == native == (0, b"", "through\n")

@@ -90,6 +90,33 @@ def test_only_passed_descriptors_are_inherited(bench: Bench) -> None:
         assert closed.status == 1, closed.describe()
 
 
+def test_the_pipe_of_a_jobserver_is_passed_with_the_variable_that_names_it_and_nothing_else_is(
+    each_bench: Bench,
+) -> None:
+    pipes = [os.pipe(), os.pipe()]
+    (inner, outer), (_, other) = pipes
+    numbers = [number for pipe in pipes for number in pipe]
+
+    def passed(makeflags: str, *options: str) -> set[int]:
+        env = {"MAKEFLAGS": makeflags}
+        done = each_bench.confined("echo /proc/self/fd/*", options=("-q", *options), env=env, pass_fds=numbers)
+        assert done.status == 0, done.describe()
+        return {int(name.rpartition("/")[2]) for name in done.text.split()} & set(numbers)
+
+    try:
+        assert passed(f" -j2 --jobserver-auth={inner},{outer}") == {inner, outer}
+        assert passed(f" -j2 --jobserver-auth=7,8 --jobserver-fds={inner},{outer} -- A=b") == {inner, outer}
+        assert passed(f" -j2 --jobserver-auth={inner},{outer}", "--clear-env", "--env", "PATH") == set()
+        assert passed(f" -j2 --jobserver-auth={inner},{other}") == set()
+        assert passed(f" -j2 --jobserver-auth={outer},{inner}") == set()
+        assert passed(f" -j2 --jobserver-auth={inner}") == set()
+        assert passed(" -j2 --jobserver-auth=fifo:/tmp/absent") == set()
+        assert passed(" -j2 --jobserver-auth=-2,-2") == set()
+    finally:
+        for number in numbers:
+            os.close(number)
+
+
 def test_a_descriptor_to_pass_that_is_not_open_is_capwraps_failure(bench: Bench) -> None:
     done = bench.confined(["true"], options=("--pass-fd", "99"))
     assert done.status == 125, done.describe()
