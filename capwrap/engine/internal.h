@@ -48,12 +48,12 @@ struct cw_delivery {
 	int work;       /* enum cw_work: what the listener's worker does instead of handing `fd` over */
 	uint64_t arg[2];
 	bool made; /* the file was made for it (O_EXCL): asked for again, it would exist */
-	int held;  /* CONNECT: what the address names, closed with the work; -1: nothing */
+	int held;  /* CONNECT: what the address names, JOIN: who listens there; closed with the work; -1: nothing */
 	uint8_t bytes[64];
 	uint32_t len;
 };
 
-enum cw_work { CW_WORK_NONE, CW_WORK_OPEN, CW_WORK_TRUNCATE, CW_WORK_CONNECT };
+enum cw_work { CW_WORK_NONE, CW_WORK_OPEN, CW_WORK_TRUNCATE, CW_WORK_CONNECT, CW_WORK_JOIN };
 
 /* What a decided call came to. */
 struct cw_outcome {
@@ -401,8 +401,16 @@ int cw_sticky_create(int dir, int fd); /* O_CREAT of what is there */
 int cw_get_fd(const struct cw_task *t, int fd); /* ours now; -EPERM: a container may deny it */
 int64_t cw_op_listen(struct cw_task *t, struct cw_plan *plan, const struct cw_engine *e);
 int64_t cw_op_connect(struct cw_task *t, struct cw_place *p, struct cw_plan *plan, struct cw_delivery *d);
+bool cw_hold_port(int s); /* stays bound where it is, whatever becomes of its connection */
 int64_t cw_op_bind(struct cw_engine *e, struct cw_task *t, struct cw_place *p, struct cw_plan *plan);
+
+/* loopback.c */
 int64_t cw_op_loopback(struct cw_engine *e, struct cw_task *t, struct cw_plan *plan, struct cw_delivery *d);
+int64_t cw_join_begin(const struct cw_delivery *d, bool *waits);
+int cw_join_limit(const struct cw_delivery *d);
+int cw_join_wait(const struct cw_delivery *d, int limit);
+int64_t cw_join_result(const struct cw_delivery *d);
+int64_t cw_join_end(const struct cw_delivery *d, int64_t ret);
 
 /* creds.c */
 void cw_creds_change(struct cw_engine *e, struct cw_task *t);

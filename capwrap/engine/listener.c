@@ -146,6 +146,44 @@ static int64_t connect_waiting(struct cw_worker *w)
 	return -EINTR;
 }
 
+/* Whoever's call it was has its answer, or does without: nobody waits for this worker any more but the end of the run. */
+static void stay_behind(struct cw_worker *w)
+{
+	pthread_mutex_lock(&w->e->lock);
+	w->tid = -1;
+	w->given_up = false;
+	pthread_cond_broadcast(&w->e->idle);
+	pthread_mutex_unlock(&w->e->lock);
+}
+
+/* A connection to a listener of the target's, which it is watched on its way to, whether its caller waits for it or not. */
+static void join(struct cw_worker *w)
+{
+	struct cw_engine *e = w->e;
+	bool waits, answered = false;
+	int64_t ret = cw_join_begin(&w->d, &waits);
+	int limit = waits ? cw_join_limit(&w->d) : 0;
+	int state = ret == -EINPROGRESS ? cw_join_wait(&w->d, limit) : 1;
+
+	while (state != 1 && !atomic_load(&e->listener_ends)) {
+		/* it has waited long enough, or does not wait; or a signal came */
+		if (!answered && (!state || given_up(w))) {
+			(void)cw_notif_answer(e, w->id, state ? -EINTR : -EINPROGRESS);
+			stay_behind(w);
+			answered = true;
+		}
+		state = cw_join_wait(&w->d, answered ? -1 : limit);
+	}
+	if (ret == -EINPROGRESS && waits && !answered)
+		ret = cw_join_result(&w->d);
+	ret = cw_join_end(&w->d, ret);
+	/* before the call returns: the target's close is the last one */
+	close(w->d.fd);
+	w->d.fd = -1;
+	if (!answered)
+		(void)cw_notif_answer(e, w->id, ret);
+}
+
 static void *worker(void *arg)
 {
 	struct cw_worker *w = arg;
@@ -163,6 +201,8 @@ static void *worker(void *arg)
 		}
 		if (ret < 0)
 			(void)cw_notif_answer(e, w->id, ret);
+	} else if (w->d.work == CW_WORK_JOIN) {
+		join(w);
 	} else {
 		ret = w->d.work == CW_WORK_TRUNCATE ? truncate_waiting(w) : connect_waiting(w);
 		/* before the call returns: the target's close is the last one */

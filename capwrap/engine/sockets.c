@@ -120,76 +120,11 @@ int64_t cw_op_listen(struct cw_task *t, struct cw_plan *plan, const struct cw_en
 	return ret;
 }
 
-/* A reference of our own to the target's socket with this inode, or -1 where it has none. */
-static int held_by_target(struct cw_engine *e, unsigned long inode)
-{
-	char path[64], text[64], want[64];
-	const struct dirent *entry;
-	int found = -1;
-
-	snprintf(want, sizeof(want), "socket:[%lu]", inode);
-	for (int b = 0; b < CW_HASH; b++)
-		for (const struct cw_task *q = e->tasks[b]; q; q = q->next) {
-			/* KCMP_FILES: most threads have the table of their process's first, which has it unless it ended */
-			if (!q->proc || (q->tid != q->proc->pid && !syscall(SYS_kcmp, q->tid, q->proc->pid, 2, 0, 0)))
-				continue;
-			snprintf(path, sizeof(path), "/proc/%d/fd", q->tid);
-			DIR *d = opendir(path);
-
-			while (d && found < 0 && (entry = readdir(d))) {
-				ssize_t n = readlinkat(dirfd(d), entry->d_name, text, sizeof(text) - 1);
-				struct stat st;
-
-				if (n <= 0 || (text[n] = 0, strcmp(text, want) != 0))
-					continue;
-				found = cw_get_fd(q, atoi(entry->d_name));
-				if (found >= 0 && (fstat(found, &st) || st.st_ino != inode)) {
-					close(found);
-					found = -1;
-				}
-			}
-			if (d)
-				closedir(d);
-			if (found >= 0)
-				return found;
-		}
-	return -1;
-}
-
-/* Does a local address of /proc/net/tcp* (hexadecimal, words in host order) fit a destination, exactly or as a wildcard? */
-static bool fits(const char *local, const uint8_t *sockaddr)
-{
-	uint32_t words[4] = {0, 0, 0, 0}, want[4] = {0, 0, 0, 0};
-	size_t n = strlen(local) / 8;
-	bool four = sockaddr[0] == AF_INET;
-
-	if (n != 1 && n != 4)
-		return false;
-	for (size_t i = 0; i < n; i++)
-		if (sscanf(local + 8 * i, "%8x", &words[i]) != 1)
-			return false;
-	if (four)
-		memcpy(&want[n == 1 ? 0 : 3], sockaddr + 4, 4);
-	else
-		memcpy(want, sockaddr + 8, 16);
-	if (!four && n == 1)
-		return false;
-	bool any = true;
-
-	for (size_t i = 0; i < n; i++)
-		any &= !words[i];
-	if (any)
-		return true;
-	if (four && n == 4)
-		want[2] = 0xffff0000; /* ::ffff:0:0/96, in host order */
-	return !memcmp(words, want, n * sizeof(words[0]));
-}
-
 /*
  * A port that the kernel chose is given up when the socket is disconnected, which takes no stop; one that was asked for is not
  * (__udp_disconnect in net/ipv4/udp.c). So it is asked for by its number.
  */
-static bool hold_port(int s)
+bool cw_hold_port(int s)
 {
 	const struct sockaddr nowhere = {.sa_family = AF_UNSPEC};
 	union inet_name name = name_of(s), peer;
@@ -202,62 +137,6 @@ static bool hold_port(int s)
 	bool held = has_port(&left) || !bind(s, &name.any, size);
 
 	return (!connected || !connect(s, &peer.any, len)) && held;
-}
-
-/* Datagrams are sent to whoever has the address then: a socket that the target may send to keeps it until the run ends. */
-static bool keep_bound(struct cw_engine *e, int s)
-{
-	struct stat st;
-
-	if (fstat(s, &st))
-		return false;
-	for (int i = 0; i < e->n_bound; i++)
-		if (e->bound[i].ino == st.st_ino) {
-			close(s);
-			return true;
-		}
-	if (e->n_bound == (int)(sizeof(e->bound) / sizeof(e->bound[0])) || !hold_port(s))
-		return false;
-	e->bound[e->n_bound].ino = st.st_ino;
-	e->bound[e->n_bound++].fd = s;
-	return true;
-}
-
-/* Would a connection to this address reach the target, and only it? Which of several sockets that fit it reaches is seen
- * when it is made, and that is later: every one must be the target's. */
-static bool reaches_target(struct cw_engine *e, const uint8_t *sockaddr, bool stream)
-{
-	static const char *const tables[2][2] = {{"/proc/self/net/udp", "/proc/self/net/udp6"},
-	                                         {"/proc/self/net/tcp", "/proc/self/net/tcp6"}};
-	unsigned port = (unsigned)sockaddr[2] << 8 | sockaddr[3];
-	bool any = false, ours = true;
-	char line[512], local[40];
-
-	for (size_t i = 0; i < 2; i++) {
-		FILE *f = fopen(tables[stream][i], "re");
-		unsigned p, state;
-		unsigned long inode;
-
-		while (f && ours && fgets(line, sizeof(line), f)) {
-			if (sscanf(line, " %*d: %39[0-9A-Fa-f]:%x %*s %x %*s %*s %*s %*s %*s %lu", local, &p, &state,
-			           &inode) != 4 ||
-			    p != port || !inode || (stream && state != 10 /* TCP_LISTEN */) || !fits(local, sockaddr))
-				continue;
-			int held = held_by_target(e, inode);
-
-			any = true;
-			ours = held >= 0;
-			if (held < 0)
-				continue;
-			if (stream || cw_tracing(e)) /* a trace keeps nobody's address */
-				close(held);
-			else if (!(ours = keep_bound(e, held)))
-				close(held);
-		}
-		if (f)
-			fclose(f);
-	}
-	return any && ours;
 }
 
 /* By name, but to the socket that was found and is held: made by a worker on the target's own socket, since it may wait. */
@@ -312,28 +191,4 @@ int64_t cw_op_bind(struct cw_engine *e, struct cw_task *t, struct cw_place *p, s
 	close(s);
 	(void)!chdir("/");
 	return ret;
-}
-
-int64_t cw_op_loopback(struct cw_engine *e, struct cw_task *t, struct cw_plan *plan, struct cw_delivery *d)
-{
-	const uint8_t *a = plan->bytes;
-	int type, s = cw_get_fd(t, (int)plan->arg[0]);
-	socklen_t len = sizeof(type);
-
-	if (s < 0)
-		return s == -EPERM ? -ECONNREFUSED : s;
-	if (getsockopt(s, SOL_SOCKET, SO_TYPE, &type, &len)) {
-		close(s);
-		return -ENOTSOCK;
-	}
-	if (!reaches_target(e, a, type == SOCK_STREAM)) {
-		close(s);
-		e->ctx.rec.kind = CW_KIND_NETWORK;
-		return -ECONNREFUSED;
-	}
-	d->work = CW_WORK_CONNECT;
-	d->fd = s;
-	memcpy(d->bytes, a, plan->len);
-	d->len = plan->len;
-	return 0;
 }

@@ -212,6 +212,50 @@ def test_a_loopback_port_that_the_target_gave_up_goes_to_nobody_outside(arena: A
 
 
 @contextlib.contextmanager
+def next_listener_at_a_port(arena: Arena) -> Iterator[Found]:
+    """Somebody outside who listens at the port that the attack gives up, and says the secret to who connects."""
+    with socket.socket() as server:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        server.settimeout(20)
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+
+        def answer() -> None:
+            with contextlib.suppress(OSError):
+                connection, _ = server.accept()
+                with connection:
+                    connection.sendall(arena.token.encode())
+
+        answering = threading.Thread(target=answer)
+
+        def take(number: int) -> None:
+            with contextlib.suppress(OSError):
+                server.bind(("127.0.0.1", number))
+                server.listen()
+                (arena.base / "work/taken").touch()
+                answering.start()
+
+        with accomplice(arena.base / "work", "given-up", take, "tried"):
+            yield Found((str(port),))
+        if answering.is_alive():
+            server.shutdown(socket.SHUT_RDWR)  # an accept that waits ends
+            answering.join()
+
+
+@pytest.mark.stopped_by("supervisor")
+@pytest.mark.parametrize(
+    ("how", "waiting"),
+    [("close", "waits"), ("close", "does-not-wait"), ("shutdown", "waits"), ("disconnect", "does-not-wait")],
+)
+def test_a_connection_on_its_way_to_a_port_that_is_given_up_reaches_nobody_outside(
+    arena: Arena, how: str, waiting: str
+) -> None:
+    setup, options = next_listener_at_a_port, ["--net", "loopback"]
+    arena.holds("escape/sockets", "tcp-given-up", how, waiting, setup=setup, options=options)
+
+
+@contextlib.contextmanager
 def peer(arena: Arena) -> Iterator[Found]:
     """A socket whose other end the tests have, which send a byte when the attack says that it is ready."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)

@@ -20,3 +20,8 @@ def test_addresses_do_not_run_out(bench: Bench, programs: Programs, places: str,
     setup = copying(programs("system/addresses"))
     pair = bench.compare(["./addresses", places], setup=setup, options=options)
     assert pair.native.text == "0 of 300 wrong\nnone: good\n"
+
+
+def test_connections_that_wait_for_their_listener_come_about(bench: Bench, programs: Programs) -> None:
+    pair = bench.compare(["./joining"], setup=copying(programs("system/joining")), options=("--net", "loopback"))
+    assert "Interrupted" in pair.native.text, pair.native.describe()

@@ -41,9 +41,19 @@ static void all(const char *name)
 int main(void)
 {
 	static const char *const names[] = {
-		"/proc/self/status", "/proc/self/maps", "/proc/self/fd",   "/proc/self",   "/proc/cpuinfo",
-		"/proc",             "/dev",            "/dev/null",       "/dev/urandom", "/",
-		"/proc/self/exe",    "/usr",            "/etc/passwd",
+		"/proc/self/status",
+		"/proc/self/maps",
+		"/proc/self/fd",
+		"/proc/self",
+		"/proc/cpuinfo",
+		"/proc",
+		"/dev",
+		"/dev/null",
+		"/dev/urandom",
+		"/",
+		"/proc/self/exe",
+		"/usr",
+		"/etc/passwd",
 	};
 	for (size_t i = 0; i < COUNT(names); i++) {
 		fd = (int)MUST(open(names[i], O_RDONLY | O_CLOEXEC));
