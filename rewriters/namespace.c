@@ -251,15 +251,8 @@ uint32_t cw_textual(const struct cw_image *im, char *path, size_t size, bool nof
 
 			if (head + l + tail > size)
 				return CW_NONE;
-			/* path = head + link + tail; the tail moves first, in the direction that does not overlap itself */
-			char *to = path + head + l;
-
-			if (to < s)
-				for (size_t i = 0; i < tail; i++)
-					to[i] = s[i];
-			else
-				for (size_t i = tail; i-- > 0;)
-					to[i] = s[i];
+			/* path = head + link + tail */
+			cw_move(path + head + l, s, tail);
 			cw_copy(path + head, link, l);
 			s = path;
 			node = 0;

@@ -18,7 +18,6 @@ static bool is_link(uint32_t mode)
 static int prepend(struct cw_ctx *c, const char *link, size_t len, const char *rest)
 {
 	size_t tail = cw_strlen(rest) + 1;
-	char *to = c->text + len + 1;
 
 	if (len + 1 + tail > sizeof(c->text))
 		return -ENAMETOOLONG;
@@ -28,12 +27,7 @@ static int prepend(struct cw_ctx *c, const char *link, size_t len, const char *r
 		c->text[len] = 0;
 		return 0;
 	}
-	if (to < rest)
-		for (size_t i = 0; i < tail; i++)
-			to[i] = rest[i];
-	else
-		for (size_t i = tail; i-- > 0;)
-			to[i] = rest[i];
+	cw_move(c->text + len + 1, rest, tail);
 	cw_copy(c->text, link, len);
 	c->text[len] = '/';
 	return 0;
@@ -58,8 +52,7 @@ static int follow(struct cw_ctx *c, struct cw_place *p, const char *link, size_t
 
 		if (n + have > sizeof(c->text))
 			return -ENAMETOOLONG;
-		for (size_t i = have; i-- > 0;)
-			c->text[n + i] = c->text[i];
+		cw_move(c->text + n, c->text, have);
 		cw_copy(c->text, p->path, n);
 	} else {
 		int err = prepend(c, link, len, rest);
@@ -254,14 +247,7 @@ static int walk(struct cw_ctx *c, struct cw_place *p, unsigned flags)
 
 			if (n + tail + 1 > sizeof(c->text))
 				return -ENAMETOOLONG;
-			char *to = c->text + n;
-
-			if (to < s)
-				for (size_t i = 0; i < tail; i++)
-					to[i] = s[i];
-			else
-				for (size_t i = tail; i-- > 0;)
-					to[i] = s[i];
+			cw_move(c->text + n, s, tail);
 			cw_copy(c->text, p->path, n);
 			if (last) /* it stays a path that ends in a dot */
 				cw_copy(c->text + n, ".", 2);
@@ -290,12 +276,7 @@ static int walk(struct cw_ctx *c, struct cw_place *p, unsigned flags)
 				return r == -ENOENT && last && p->parent >= 0 && c->rec.kind == CW_KIND_NONE ? 0 : r;
 			if (r == 2) {
 				/* the rest is the host's: it stands or was replaced by a link's text */
-				if (s != c->text) {
-					size_t tail = cw_strlen(s) + 1;
-
-					for (size_t i = 0; i < tail; i++)
-						c->text[i] = s[i];
-				}
+				cw_move(c->text, s, cw_strlen(s) + 1);
 				bool slash = p->slash;
 
 				r = c->ops->proc(c, p, c->text, sizeof(c->text), flags & CW_WALK_NOFOLLOW);

@@ -332,6 +332,7 @@ size_t cw_strlen(const char *s);
 int cw_strcmp(const char *a, const char *b);
 int cw_memcmp(const void *a, const void *b, size_t n);
 void cw_copy(void *dst, const void *src, size_t n);
+void cw_move(void *dst, const void *src, size_t n); /* the two may overlap */
 void cw_zero(void *dst, size_t n);
 int cw_put_number(char *dst, uint64_t n); /* decimal, NUL-terminated; its length */
 

@@ -38,6 +38,19 @@ void cw_copy(void *dst, const void *src, size_t n)
 		d[i] = s[i];
 }
 
+void cw_move(void *dst, const void *src, size_t n)
+{
+	unsigned char *d = dst;
+	const unsigned char *s = src;
+
+	if (d < s)
+		for (size_t i = 0; i < n; i++)
+			d[i] = s[i];
+	else
+		for (size_t i = n; i-- > 0;)
+			d[i] = s[i];
+}
+
 void cw_zero(void *dst, size_t n)
 {
 	unsigned char *d = dst;
