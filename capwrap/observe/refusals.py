@@ -13,6 +13,7 @@ from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
 from capwrap.observe.namespace import Namespace
+from capwrap.observe.needs import FIRST_NAME, SECOND_NAME
 from capwrap.observe.records import Event, EventType, Processes, arguments, registers, text
 from capwrap.policy.ioctls import NEVER, STOP
 from capwrap.policy.namespace import NodeFlag, NodeKind, glob_regex
@@ -24,9 +25,7 @@ if TYPE_CHECKING:
     from capwrap.elf.backtrace import StackFrame
     from capwrap.policy.image import ImageNode
 
-_SECOND_NAME = Right.RENAMEAT_TARGET | Right.LINKAT_TARGET
-_FIRST_NAME = Right.RENAMEAT_SOURCE | Right.LINKAT_SOURCE | Right.UNLINKAT
-_CHANGES_A_NAME = _SECOND_NAME | _FIRST_NAME
+_CHANGES_A_NAME = SECOND_NAME | FIRST_NAME
 _TWO_NAMES = {
     **dict.fromkeys(("rename", "renameat", "renameat2"), Right.RENAMEAT_SOURCE | Right.RENAMEAT_TARGET),
     **dict.fromkeys(("link", "linkat"), Right.LINKAT_SOURCE | Right.LINKAT_TARGET),
@@ -305,8 +304,8 @@ class _Adviser:
         objects = [(event.path, event.host, self.needs)]
         if event.path2.startswith("/"):
             objects = [
-                (event.path, event.host, self.needs & ~_SECOND_NAME),
-                (event.path2, "", self.needs & ~_FIRST_NAME),
+                (event.path, event.host, self.needs & ~SECOND_NAME),
+                (event.path2, "", self.needs & ~FIRST_NAME),
             ]
         if self.kind in ("right-missing", "exec", "network"):
             return [entry for entry in objects if entry[2] & ~self._has(entry[0])]

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from capwrap.observe.needs import ANCESTOR, EXECS, FIRST_NAME, SECOND_NAME, rights_of
 from capwrap.policy.check import Decision, decide
 from capwrap.policy.errors import PolicyError
 from capwrap.policy.namespace import Namespace, NodeKind
-from capwrap.policy.rights import RO, Right, format_rights, parse_rights, right_names
+from capwrap.policy.rights import RO, Right, format_rights, right_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -23,11 +24,6 @@ GROUPS_MAX = 10_000
 SEEN_MAX = 100_000
 """what the host was asked and is remembered"""
 _ABSENT = (-errno.ENOENT, -errno.ENOTDIR)
-_SECOND = Right.RENAMEAT_TARGET | Right.LINKAT_TARGET
-_FIRST = Right.RENAMEAT_SOURCE | Right.LINKAT_SOURCE | Right.UNLINKAT
-_EXECS = ("execve", "execveat")
-#: What a directory that is there only because something beneath it is granted permits.
-_ANCESTOR = Right.READ | Right.LOOKUP | Right.FSTAT | Right.FSTATFS | Right.FCHDIR | Right.SEEK
 _NO_FOLLOW = frozenset(
     [
         "lstat",
@@ -118,16 +114,16 @@ class Replay:
         )
 
     def _names(self, record: Record, names: list[str], absent: bool) -> None:
-        needs = _rights(tuple(names))
+        needs = rights_of(tuple(names), RO)  # of a later version: no less than reading
         path, path2 = record["path"], record.get("path2")
-        if record["syscall"] in _EXECS:
+        if record["syscall"] in EXECS:
             needs |= Right.FEXECVE
             self._name(record, path, needs, absent)
             if path2 and not absent:
                 self._name(record, record.get("asked2") or path2, Right.FEXECVE, False)
         elif path2:
-            self._name(record, path, needs & ~_SECOND, absent)
-            self._name(record, path2, needs & ~_FIRST, absent)
+            self._name(record, path, needs & ~SECOND_NAME, absent)
+            self._name(record, path2, needs & ~FIRST_NAME, absent)
         else:
             self._name(record, path, needs, absent)
 
@@ -143,7 +139,7 @@ class Replay:
         if rule is None:
             node = self._space.index.get(found.place)
             virtual = node is not None and node.kind in (NodeKind.ANCESTOR, NodeKind.LINK) and found.pattern is None
-            if absent or (virtual and not needs & ~_ANCESTOR):
+            if absent or (virtual and not needs & ~ANCESTOR):
                 return
             self._refuse(record, path, found.reason, right_names(int(needs or Right.FSTAT)))
             return
@@ -191,14 +187,3 @@ class Replay:
 
 def _is_grant(node: Node) -> bool:
     return node.kind in (NodeKind.DIR, NodeKind.NAME, NodeKind.PRIVATE)
-
-
-@lru_cache(maxsize=4096)
-def _rights(names: tuple[str, ...]) -> Right:
-    result = Right(0)
-    for name in names:
-        try:
-            result |= parse_rights(name)
-        except PolicyError:
-            result |= RO  # a right of a later version: no less than reading
-    return result

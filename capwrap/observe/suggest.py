@@ -11,17 +11,17 @@ import errno
 import os
 import stat
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from capwrap.observe.events_file import EventsError
 from capwrap.observe.guard import guarded, holds_guarded
+from capwrap.observe.needs import ANCESTOR, EXECS, FIRST_NAME, SECOND_NAME, rights_of
 from capwrap.observe.places import Places, looks_random_name, settled, temporary_glob
 from capwrap.observe.remedy import read_options
 from capwrap.policy.check import decide
 from capwrap.policy.errors import PolicyError
 from capwrap.policy.namespace import Namespace, NodeKind
-from capwrap.policy.rights import RO, RW, RWX, SETS, Right, parse_rights
+from capwrap.policy.rights import RO, RW, RWX, SETS, Right
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -41,10 +41,7 @@ _LOOK = Right.LOOKUP | Right.FSTAT
 START = Right.LOOKUP | Right.FSTAT | Right.FCHDIR
 _CHANGES = RW & ~RO
 _MAKES_DIRECTORY = Right.MKDIRAT
-_SECOND = Right.RENAMEAT_TARGET | Right.LINKAT_TARGET
-_FIRST = Right.RENAMEAT_SOURCE | Right.LINKAT_SOURCE | Right.UNLINKAT
 _ABSENT = (-errno.ENOENT, -errno.ENOTDIR)
-_EXECS = ("execve", "execveat")
 _ASKS = ("access", "faccessat", "faccessat2")
 _RENAMES = ("rename", "renameat", "renameat2")
 _LINKS = ("link", "linkat")
@@ -105,8 +102,8 @@ class Needs:
 
     def _call(self, record: Record, names: list[str]) -> None:
         syscall, path, path2 = record["syscall"], _name(record, "path"), record.get("path2")
-        needs = _rights(tuple(names))
-        if syscall in _EXECS:
+        needs = rights_of(tuple(names), NOTHING)
+        if syscall in EXECS:
             if record["type"] == "access" and record["result"] < 0:
                 return
             self._add(path, Right.FEXECVE | Right.READ)
@@ -117,8 +114,8 @@ class Needs:
                 needs |= Right.RENAMEAT_SOURCE | Right.RENAMEAT_TARGET
             elif syscall in _LINKS:
                 needs |= Right.LINKAT_SOURCE | Right.LINKAT_TARGET
-            self._add(path, needs & ~_SECOND)
-            self._add(path2, needs & ~_FIRST)
+            self._add(path, needs & ~SECOND_NAME)
+            self._add(path2, needs & ~FIRST_NAME)
         else:
             if syscall in _ASKS and os.access(path, os.X_OK) and os.path.isfile(path):
                 needs |= Right.FEXECVE  # whether it asked for X_OK is not in the record
@@ -145,17 +142,6 @@ def _name(record: Record, key: str) -> str:
     if asked and record.get("via") and asked.startswith("/") and "/../" not in asked:
         return str(asked)
     return str(record[key])
-
-
-@lru_cache(maxsize=4096)
-def _rights(names: tuple[str, ...]) -> Right:
-    result = Right(0)
-    for name in names:
-        try:
-            result |= parse_rights(name)
-        except PolicyError:
-            continue  # of a later version
-    return result
 
 
 class Suggester:
@@ -206,7 +192,7 @@ class Suggester:
             return
         if len(self._space.host.seen) > 100_000:
             self._space.host.forget()
-        if found.grant is None and found.place in self._space.index and not needs & ~_above():
+        if found.grant is None and found.place in self._space.index and not needs & ~ANCESTOR:
             return
         if not needs & ~Right(found.rights) and found.grant is not None:
             return
@@ -297,7 +283,7 @@ class Suggester:
 
     def _entry(self, path: str, rights: Right) -> Suggestion | None:
         risk = _risk(path, rights)
-        if not rights & ~_above() and self._is_above(path):
+        if not rights & ~ANCESTOR and self._is_above(path):
             return None  # what lies above a grant is there
         if not rights & ~_LOOK:
             return Suggestion("grant", path, rights or _LOOK, risky=risk)
@@ -317,7 +303,7 @@ class Suggester:
         rule = self._space.rule(pwd) if pwd else None
         covered = any(entry.value == pwd or _beneath(pwd, entry.value) for entry in made)
         if pwd and inside and not covered and (rule is None or rule.kind is NodeKind.DENY) and pwd != "/":
-            rights = START | (self._lacking.pop(pwd, NOTHING) & _above())
+            rights = START | (self._lacking.pop(pwd, NOTHING) & ANCESTOR)
             why = "the target starts here: names and attributes of what is in it, no content"
             if rights & Right.READ:
                 why = "the target starts here and lists it: what lists a directory reads what is in it, too"
@@ -334,10 +320,6 @@ class Suggester:
 def _is_transient(rights: Right) -> bool:
     """Whether a name was made and removed, or renamed, again."""
     return bool(rights & (Right.CREATE | Right.WRITE) and rights & (Right.UNLINKAT | Right.RENAMEAT_SOURCE))
-
-
-def _above() -> Right:
-    return Right.READ | Right.LOOKUP | Right.FSTAT | Right.FSTATFS | Right.FCHDIR | Right.SEEK
 
 
 def _key(rights: Right) -> str:
