@@ -14,6 +14,9 @@ from capwrap.engine import Features, Launch, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
+
+    import pytest
 
 PID = 4242
 
@@ -95,6 +98,17 @@ def install(fake: FakeEngine) -> FakeEngine:
     """Make `capwrap.engine.load` give this engine."""
     engine._loaded = fake
     return fake
+
+
+def away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A directory to work in, with a home and a cache elsewhere; an engine that a test installs ends with it."""
+    for name in ("work", "home", "cache"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(engine, "_loaded", engine._loaded)
+    return tmp_path / "work"
 
 
 def main() -> int:

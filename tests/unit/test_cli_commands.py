@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -18,25 +17,15 @@ from capwrap.policy.image import read_image
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from fake_engine import FEATURES, FakeEngine, install
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from fake_engine import FEATURES, FakeEngine, away, install
 
 ROOT = Path(__file__).resolve().parents[2]
 LATER = ("bench",)
 
 
 @pytest.fixture(autouse=True)
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    for name in ("work", "home", "cache"):
-        (tmp_path / name).mkdir()
-    monkeypatch.chdir(tmp_path / "work")
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    loaded = engine._loaded
-    yield tmp_path / "work"
-    engine._loaded = loaded
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    return away(tmp_path, monkeypatch)
 
 
 def shell(*command: str, **environ: str) -> subprocess.CompletedProcess[str]:

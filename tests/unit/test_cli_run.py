@@ -23,7 +23,7 @@ from capwrap.policy.image import read_image
 sys.path.insert(0, str(Path(__file__).parent))
 
 from event_records import record, refusal_record
-from fake_engine import FakeEngine, install
+from fake_engine import FakeEngine, away, install
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,17 +34,9 @@ PURE = ("run", "--pure", "--ro", "/usr")
 
 @pytest.fixture(autouse=True)
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A directory to work in, with a home and a cache elsewhere, and no engine left behind."""
-    for name in ("work", "home", "cache"):
-        (tmp_path / name).mkdir()
-    monkeypatch.chdir(tmp_path / "work")
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.delenv("CAPWRAP_DEBUG", raising=False)
     interrupt = signal.getsignal(signal.SIGINT)
-    loaded = engine._loaded
-    yield tmp_path / "work"
-    engine._loaded = loaded
+    yield away(tmp_path, monkeypatch)
     signal.signal(signal.SIGINT, interrupt)
 
 
