@@ -3,7 +3,7 @@
  *
  * It is our own code, but runs in a copy of a process that may have threads: raw system calls only.
  */
-#include "capwrap/engine/internal.h"
+#include "capwrap/engine/jail.h"
 
 #include <fcntl.h>
 #include <linux/capability.h>

@@ -1,5 +1,5 @@
 /* The launch: the target's environment, its place and its number range, the fork, and what the child is handed over. */
-#include "capwrap/engine/internal.h"
+#include "capwrap/engine/jail.h"
 
 #include <fcntl.h>
 #include <fnmatch.h>

@@ -6,7 +6,7 @@
  * must not depend on whether the name exists on the host, which it could time: so a stack is kept also where the name is
  * absent, until a refusal needs it or the process ends.
  */
-#include "capwrap/engine/internal.h"
+#include "capwrap/engine/stack_python.h"
 
 #include <fcntl.h>
 #include <linux/seccomp.h>

@@ -6,7 +6,7 @@
  * offsets are those of CPython's headers (cpython/pystate.h, internal/pycore_frame.h, cpython/code.h) in releases that keep
  * them; a target that looks like CPython and is not costs a bounded number of reads.
  */
-#include "capwrap/engine/internal.h"
+#include "capwrap/engine/stack_python.h"
 
 #include <stdio.h>
 #include <string.h>

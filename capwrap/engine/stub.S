@@ -1,7 +1,7 @@
 /*
  * The stub: code of the pad, which a stopped thread is sent to instead of the call that it made.
  *
- * rbx holds the thread's slot; its frame (struct cw_frame in internal.h) has the registers to restore. No instruction
+ * rbx holds the thread's slot; its frame (struct cw_frame in state.h) has the registers to restore. No instruction
  * here but the calls themselves changes the flags, the stack, or a register that is not restored, so that the program
  * sees what syscall(2) leaves: rax, rcx = return address, r11 = flags. Conditions are tested by jrcxz for that reason.
  */

@@ -1,5 +1,5 @@
 /* How a trace begins: what the rewriters may ask, the environment, the seccomp program that refuses nothing. */
-#include "capwrap/engine/internal.h"
+#include "capwrap/engine/jail.h"
 #include "capwrap/engine/trace.h"
 
 #include <fcntl.h>
