@@ -2,6 +2,11 @@
 #include "attack.h"
 
 #include <pthread.h>
+#include <sys/ipc.h>
+#include <sys/shm.h>
+
+/* By its size the test knows the segment (test_victim.py). */
+#define SEGMENT 12289
 
 static void look_out(void)
 {
@@ -57,13 +62,18 @@ static void everything(void)
 	const char *self[] = {argument(0), "again", in_base(""), "0", NULL};
 
 	calls("work/m", "work/n");
+	/* an object that outlives its processes, and a stop in the caller's group: for each, the supervisor has a process */
+	(void)!shmget(IPC_PRIVATE, SEGMENT, 0600);
 	if (!pthread_create(&thread, NULL, in_a_thread, NULL))
 		pthread_join(thread, NULL);
 	children[n++] = fork();
 	if (!children[0]) {
+		raise(SIGSTOP);
 		calls("work/c", "work/d");
 		_exit(0);
 	}
+	(void)waitpid(children[0], NULL, WUNTRACED);
+	kill(children[0], SIGCONT);
 	children[n++] = vfork();
 	if (!children[1]) {
 		execv(self[0], (char **)(uintptr_t)self);

@@ -47,7 +47,7 @@ struct process {
 	pid_t pid, parent;
 	unsigned long long started;
 	char state;
-	int below;
+	int below, links;
 };
 
 static struct process all[MOST];
@@ -86,7 +86,8 @@ static void find_processes(pid_t supervisor)
 		text[n] = 0;
 		const char *rest = strrchr(text, ')');
 
-		*p = (struct process){.pid = atoi(entry->d_name)};
+		/* without the process that keeps our group from being an orphan, the kernel hangs the whole of it up, us included */
+		*p = (struct process){.pid = atoi(entry->d_name), .links = strstr(text, "(capwrap-link)") != NULL};
 		/* state, parent, and 17 fields on, the time it began: proc(5) */
 		if (rest &&
 		    sscanf(rest, ") %c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
@@ -108,7 +109,7 @@ static void find_processes(pid_t supervisor)
 	int kept = 0;
 
 	for (int i = 0; i < n_all; i++)
-		if (all[i].below && all[i].pid != supervisor && all[i].state != 'Z')
+		if (all[i].below && all[i].pid != supervisor && all[i].state != 'Z' && !all[i].links)
 			all[kept++] = all[i];
 	n_all = kept;
 	qsort(all, (size_t)n_all, sizeof(*all), by_start);
@@ -252,6 +253,14 @@ static void nap(void)
 	nanosleep(&pause, NULL);
 }
 
+/* A stop that is none of the supervisor's system calls: it goes on, with the signal that it was to get. */
+static void go_on(pid_t pid, int status)
+{
+	int sig = WSTOPSIG(status);
+
+	ptrace(PTRACE_SYSCALL, pid, NULL, status >> 16 || sig == (SIGTRAP | 0x80) ? 0 : sig);
+}
+
 /* One run with the signal at `point`, 0 for never; how many system call stops there were. */
 static long once(long point, long since, int sig, const char *whom, const char *name, char **command)
 {
@@ -299,13 +308,16 @@ static long once(long point, long since, int sig, const char *whom, const char *
 			kill(supervisor, SIGCONT);
 			waiting = 0;
 		} else {
-			ptrace(PTRACE_SYSCALL, pid, NULL, event ? 0 : what);
+			go_on(pid, status);
 		}
 	}
-	/* Whoever is left has become a child of this process. */
-	while (waitpid(-1, &status, __WALL) > 0 || errno == EINTR)
+	/* Whoever is left has become a child of this process; processes of the supervisor's own are traced, and stop. */
+	for (pid_t pid; (pid = waitpid(-1, &status, __WALL)) > 0 || errno == EINTR;) {
 		if (late)
 			give_up(supervisor, "SURVIVED", point);
+		if (pid > 0 && WIFSTOPPED(status))
+			go_on(pid, status);
+	}
 	alarm(0);
 	printf("STATUS %d\n", WIFEXITED(ended) ? WEXITSTATUS(ended) : 128 + WTERMSIG(ended));
 	return count;
