@@ -16,6 +16,7 @@ const struct cw_proc_entry cw_proc_entries[] = {
 	{"uptime", CW_PROC_TOP, CW_SERVE_FILE},
 	{"version", CW_PROC_TOP, CW_SERVE_FILE},
 	{"filesystems", CW_PROC_TOP, CW_SERVE_FILE},
+	{"cgroups", CW_PROC_TOP, CW_SERVE_FILE}, /* which controllers the kernel has */
 	{"sys", CW_PROC_TOP, CW_SERVE_DIR},
 	{"self", CW_PROC_TOP, CW_SERVE_LINK},
 	{"thread-self", CW_PROC_TOP, CW_SERVE_LINK},

@@ -129,6 +129,8 @@ PACKAGES = {
     "objdump": "binutils",
     "readelf": "binutils",
     "script": "bsdutils",
+    "setfacl": "acl",
+    "setfattr": "attr",
     "setpriv": "util-linux",
     "sh": "dash",
     "tclsh": "tcl",

@@ -120,6 +120,18 @@ def test_rsync_copies_updates_and_deletes_as_natively(each_bench: Bench) -> None
     each_bench.compare(script, setup=plant)
 
 
+def test_attributes_and_access_lists_are_copied_as_natively(each_bench: Bench) -> None:
+    require("rsync", "tar", "setfattr", "setfacl")
+    script = """
+        setfattr -n user.key -v value tree/big; setfacl -m u:65534:rw tree/run.sh; setfacl -d -m g:7:rx tree/sub
+        cp -a tree copy; rsync -aXA tree/ other; tar --xattrs --acls -cf a.tar tree; mkdir out
+        tar --xattrs --acls -xf a.tar -C out; rm a.tar; setfattr -x user.key tree/big; setfacl -b tree/run.sh
+        for each in tree copy other out/tree; do getfattr -d $each/big; getfacl -n $each/run.sh $each/sub; done
+    """
+    each_bench.compare(script, setup=plant)
+    assert each_bench.refusals_text() == "(nothing was refused)"
+
+
 def test_nothing_is_left_behind_but_what_command_made_in_the_workspace(bench: Bench) -> None:
     bench.fresh()
     done = bench.confined(': >"$HOME/left" && : >/tmp/capwrap-left && mkdir -p "$HOME/.config/a" && : >made')

@@ -45,6 +45,9 @@ def rust_program(session_root: Path) -> Path:
 def test_an_everyday_java_program_runs_as_natively(bench: Bench, java_classes: list[Path]) -> None:
     argv = ["java", "-Xshare:auto", "-XX:-UsePerfData", "-cp", ".", "Everyday", "a", "b c"]
     bench.compare(argv, setup=copying(*java_classes), options=("--net", "loopback"))
+    # The virtual machine asks for huge pages and control groups before it begins.
+    assert "/sys/" not in bench.refusals_text()
+    assert "/proc/cgroups" not in bench.refusals_text()
 
 
 def test_an_everyday_rust_program_runs_as_natively(each_bench: Bench, rust_program: Path) -> None:

@@ -26,6 +26,7 @@ def go_program(session_root: Path) -> Path:
 
 def test_a_static_go_program_runs_as_natively(each_bench: Bench, go_program: Path) -> None:
     each_bench.compare(["./static-go"], setup=copying(go_program), timeout=120)
+    assert "/sys/" not in each_bench.refusals_text()  # every Go program asks for the size of a huge page
 
 
 LINKED = {
