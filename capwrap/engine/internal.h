@@ -212,9 +212,6 @@ int cw_exec_inject(struct cw_engine *e, struct cw_task *t);
 /* jobserver.c: the jobserver of a make that started capwrap */
 void cw_find_jobserver(struct cw_engine *e, char *const *env);
 
-/* jobserver.c: the jobserver of a make that started capwrap */
-void cw_find_jobserver(struct cw_engine *e, char *const *env);
-
 /* groups.c: the caller's process group */
 int cw_group_stop(struct cw_engine *e, const struct cw_task *t, int sig);
 bool cw_group_may_stop(struct cw_engine *e);
