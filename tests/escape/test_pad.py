@@ -198,6 +198,11 @@ def test_a_forged_frame_returns_to_no_place_in_the_stub_that_does_anything(arena
     arena.holds("escape/forms", "return-to-stub", standin=True)
 
 
+@pytest.mark.stopped_by("capability form", "rewriter")
+def test_a_thread_that_the_kernel_takes_out_of_the_stub_for_a_restartable_sequence_gets_nothing(arena: Arena) -> None:
+    arena.holds("escape/sections", "rewritten", standin=True)
+
+
 @pytest.mark.stopped_by("rewriter")
 def test_an_exec_of_what_a_slot_holds_tells_of_no_name(arena: Arena) -> None:
     arena.holds("escape/stub", "exec-tells", standin=True)
