@@ -6,6 +6,7 @@ Every race goes a bounded number of rounds, against two attackers, and says how 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import shutil
 import socket
@@ -98,9 +99,10 @@ def test_a_path_that_a_thread_changes_during_the_call_leads_nowhere_outside(
 
 
 @pytest.mark.stopped_by("rewriter", "capability form", "Landlock")
-@pytest.mark.parametrize("attackers", ["vm", "shared"])
 @pytest.mark.parametrize("directory", DIRECTORIES)
-@pytest.mark.parametrize("call", ["open", "stat", "rename"])
+@pytest.mark.parametrize(
+    ("call", "attackers"), [*itertools.product(["open", "stat", "rename"], ["vm", "shared"]), ("open", "vfork")]
+)
 def test_a_path_that_another_process_changes_during_the_call_leads_nowhere_outside(
     arena: Arena, call: str, directory: str, attackers: str
 ) -> None:
@@ -145,7 +147,7 @@ def test_a_path_on_a_page_that_comes_and_goes_leads_nowhere_outside(arena: Arena
 
 
 @pytest.mark.stopped_by("rewriter", "pad", "Landlock", "exec stop")
-@pytest.mark.parametrize("attackers", ["threads", "vm", "shared"])
+@pytest.mark.parametrize("attackers", ["threads", "vm", "shared", "vfork"])
 def test_a_path_that_changes_during_an_exec_runs_nothing_outside(arena: Arena, attackers: str) -> None:
     raced_path(arena, "exec", attackers, "rox///", rounds=EXECS)
 

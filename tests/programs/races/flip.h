@@ -2,7 +2,7 @@
  * What the programs have in common in which a call's arguments change while it is made: the page that changes, and who changes it.
  *
  * ARG 0: who the attackers are: "threads", "vm" (processes that share all memory), "shared" (forked ones that share
- * the page), "truncated" (threads, one of which makes the file behind the page shorter and longer). ARG 1: how many rounds. ARG 2, for a path: the granted directory, six letters of it.
+ * the page), "vfork" (threads of the parent of who makes the calls), "truncated" (threads, one of which makes the file behind the page shorter and longer). ARG 1: how many rounds. ARG 2, for a path: the granted directory, six letters of it.
  */
 #ifndef FLIP_H
 #define FLIP_H
@@ -99,6 +99,36 @@ static inline _Noreturn void none(void)
 		escaped(__VA_ARGS__);                                                                                  \
 	} while (0)
 
+/*
+ * The call is made by a child of vfork(2), while its parent waits and the parent's threads attack. The child goes on on its
+ * parent's stack, so the parent looks at nothing of it any more: it ends as the child does.
+ */
+static int vforked;
+
+static inline void go_on_in_child(void)
+{
+	long pid = SYS_clone;
+
+	__asm__ volatile("	syscall\n"
+	                 "	test %%rax, %%rax\n"
+	                 "	jz 1f\n"
+	                 "	mov %%rax, %%rdi\n"
+	                 "	mov %[status], %%rsi\n"
+	                 "	xor %%edx, %%edx\n"
+	                 "	xor %%r10d, %%r10d\n"
+	                 "	mov $61, %%eax\n" /* wait4 */
+	                 "	syscall\n"
+	                 "	mov (%%rsi), %%edi\n"
+	                 "	shr $8, %%edi\n"
+	                 "	and $255, %%edi\n"
+	                 "	mov $231, %%eax\n" /* exit_group */
+	                 "	syscall\n"
+	                 "1:"
+	                 : "+a"(pid)
+	                 : "D"((long)(CLONE_VM | CLONE_VFORK | SIGCHLD)), "S"(0L), "d"(0L), [status] "r"(&vforked)
+	                 : "rcx", "r11", "r10", "memory");
+}
+
 static inline void begin(void (*how)(int, int))
 {
 	static char stacks[ATTACKERS][65536] __attribute__((aligned(16)));
@@ -109,7 +139,7 @@ static inline void begin(void (*how)(int, int))
 	rounds = atol(argument(1));
 	for (int i = 0; i < ATTACKERS; i++) {
 		void *which = (void *)(intptr_t)i;
-		if (!strcmp(who, "threads") || !strcmp(who, "truncated")) {
+		if (!strcmp(who, "threads") || !strcmp(who, "truncated") || !strcmp(who, "vfork")) {
 			if (pthread_create(&thread, NULL, attack_in_thread, which))
 				untried("pthread_create");
 		} else if (!strcmp(who, "vm")) {
@@ -125,6 +155,8 @@ static inline void begin(void (*how)(int, int))
 	}
 	while (__atomic_load_n(under_way(), __ATOMIC_SEQ_CST) < ATTACKERS)
 		sched_yield();
+	if (!strcmp(who, "vfork"))
+		go_on_in_child();
 }
 
 static inline void make_page(void)
