@@ -116,16 +116,20 @@ static int probe_getfd(int pid, int fd)
 
 static void probe_child(struct cw_features *f)
 {
-	int status, word = 42, got = 0, fd = eventfd(0, EFD_CLOEXEC);
+	int status, word = 42, got = 0, fd = eventfd(0, EFD_CLOEXEC), self = getpid();
 	int pid = (int)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
 
 	if (pid < 0) {
 		f->ptrace = -errno;
 		goto out;
 	}
-	if (!pid)
+	if (!pid) {
+		/* where we are killed before it is traced, nothing else ends it */
+		if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) || syscall(SYS_getppid) != self)
+			_exit(1);
 		for (;;)
 			syscall(SYS_pause);
+	}
 	f->ptrace = ptrace(PTRACE_SEIZE, pid, NULL, PTRACE_O_EXITKILL) ? -errno : 1;
 	if (f->ptrace > 0) {
 		struct iovec to = {&got, sizeof(got)}, from = {&word, sizeof(word)};

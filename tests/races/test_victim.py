@@ -30,6 +30,7 @@ TERMINATED = 128 + signal.SIGTERM
 NOT_STARTED = 125
 FROM_THE_START = -1
 MEMFD_CREATE = 319  # which makes the pad: before it, Python starts
+EVENTFD2 = 290  # which precedes the fork of the child that tells what may be done to one here, for the record
 SOCKETPAIR = 53  # which precedes the fork of the child that becomes COMMAND
 NATIVELY = "what is attacked is capwrap itself"
 SEGMENT = 12289  # bytes of the shared memory that races/everything makes and does not remove
@@ -166,11 +167,10 @@ def test_a_run_that_is_terminated_at_any_moment_ends(arena: Arena, phase: float)
     assert ways_to_end(arena, Moments("TERM", "supervisor", phase)) <= {HELD, TERMINATED}
 
 
-def recorded(arena: Arena, sig: str, whom: str) -> tuple[list[int], list[list[bytes]]]:
+def recorded(arena: Arena, moments: Moments) -> tuple[list[int], list[list[bytes]]]:
     """How the runs ended in which the signal was sent, and the lines of all records that were begun."""
     arena.unshown.append(NATIVELY)
     arena.build()
-    moments = Moments(sig, whom, 0.5, MEMFD_CREATE)
     with tempfile.TemporaryFile(mode="ab+") as events:
         front = [capwrap(), "run", "-q", "--events", f"fd:{events.fileno()}", *arena.grants(), "--"]
         argv = [*moments.prefix(arena), *front, *everything(arena)]
@@ -189,7 +189,7 @@ CALLER = variants()[:1]
 @pytest.mark.parametrize("arena", CALLER, indirect=True)
 @pytest.mark.parametrize("whom", ["oldest", "newest"])
 def test_the_record_of_processes_that_are_killed_is_whole(arena: Arena, whom: str) -> None:
-    ended, runs = recorded(arena, "KILL", whom)
+    ended, runs = recorded(arena, Moments("KILL", whom, 0.5, MEMFD_CREATE))
     assert len(runs) == len(ended) + 1
     for lines in runs:
         records = [json.loads(line) for line in lines]
@@ -205,7 +205,7 @@ def test_the_record_of_processes_that_are_killed_is_whole(arena: Arena, whom: st
 @pytest.mark.stopped_by("supervisor")
 @pytest.mark.parametrize("arena", CALLER, indirect=True)
 def test_the_record_of_a_supervisor_that_is_killed_does_not_say_that_it_is_complete(arena: Arena) -> None:
-    ended, runs = recorded(arena, "KILL", "supervisor")
+    ended, runs = recorded(arena, Moments("KILL", "supervisor", 0.5, MEMFD_CREATE))
     complete = 0
     for lines in runs:
         whole = [json.loads(line) for line in lines if line.endswith(b"\n")]
@@ -215,3 +215,10 @@ def test_the_record_of_a_supervisor_that_is_killed_does_not_say_that_it_is_compl
     # The first is the undisturbed run's; a supervisor may be killed after its last word.
     assert 1 <= complete <= 1 + len(ended)
     assert complete >= 1 + ended.count(HELD)
+
+
+@pytest.mark.stopped_by("launcher", "EXITKILL")
+@pytest.mark.parametrize("arena", CALLER, indirect=True)
+def test_a_supervisor_killed_while_it_tries_what_it_may_leaves_nothing_behind(arena: Arena) -> None:
+    ended, _ = recorded(arena, Moments("KILL", "supervisor", since=EVENTFD2, span=12, points=12))
+    assert set(ended) == {KILLED}
