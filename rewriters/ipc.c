@@ -16,7 +16,7 @@ void cw_rw_sysv(struct cw_ctx *c)
 		uint64_t arg[4] = {kind, a[0], kind == MSG ? 0 : a[1], (uint32_t)(kind == MSG ? a[1] : a[2])};
 		int64_t id = c->ops->call(c, CW_SERVICE_IPC_GET, arg);
 
-		if (id == -EACCES)
+		if (id == CW_IPC_FOREIGN)
 			return cw_refuse(c, CW_KIND_PROCESS, EACCES);
 		return cw_answer(c, id);
 	}

@@ -229,6 +229,9 @@ enum cw_fact {
 	CW_FACT_THREADS,   /* live threads of the target */
 };
 
+/* What CW_SERVICE_IPC_GET gives for somebody else's object: -EREMOTE, which the kernel never gives for one. */
+#define CW_IPC_FOREIGN (-66)
+
 /* Host services: arg in, result >= 0 or -errno. */
 enum cw_service {
 	CW_SERVICE_CREDS,    /* the calling process changes its credentials */

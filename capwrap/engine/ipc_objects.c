@@ -210,9 +210,9 @@ static int64_t ipc_get(struct cw_engine *e, const uint64_t *arg)
 		int id = look_up(kind, arg[1]);
 
 		if (id >= 0 && own(e, kind, id) < 0)
-			return create ? -EACCES : -ENOENT;
+			return create ? CW_IPC_FOREIGN : -ENOENT;
 		if (id < 0 && errno == EACCES) /* a security module's word */
-			return create ? -EACCES : -ENOENT;
+			return create ? CW_IPC_FOREIGN : -ENOENT;
 		if (id < 0 && !create && get(kind, arg, flags) < 0)
 			return errno == EACCES ? -ENOENT : -errno;
 		if (id < 0 && !create)
@@ -222,7 +222,7 @@ static int64_t ipc_get(struct cw_engine *e, const uint64_t *arg)
 		if (got != -EAGAIN && (id >= 0 || got != -EEXIST))
 			return got;
 	}
-	return create ? -EACCES : -ENOENT;
+	return create ? CW_IPC_FOREIGN : -ENOENT;
 }
 
 /* What a run would answer, without making anything. */
@@ -234,7 +234,7 @@ int64_t cw_ipc_would_get(struct cw_engine *e, const uint64_t *arg)
 		return 0;
 	if (id >= 0 && own(e, arg[0], id) >= 0)
 		return 0;
-	return (int)arg[3] & IPC_CREAT ? -EACCES : -ENOENT;
+	return (int)arg[3] & IPC_CREAT ? CW_IPC_FOREIGN : -ENOENT;
 }
 
 /* By the target itself, in a trace: it stays when the trace is over, and the book needs no keeper. */
