@@ -175,12 +175,13 @@ static bool is_memory(int held, const char *host, size_t len)
 	return deleted(host, len) && !strncmp(host, "/memfd:", 7) && !fstat(held, &st) && !st.st_nlink;
 }
 
-/* A message queue of the target, which lies nowhere. */
+/* A message queue of the target, which lies nowhere. In a trace it has its own name, and an open of another's was told of. */
 static bool is_queue(const struct cw_engine *e, int held, const char *host)
 {
 	struct statfs fs;
 
-	return cw_ipc_queue(e, host) && !fstatfs(held, &fs) && fs.f_type == 0x19800202; /* MQUEUE_MAGIC, ipc/mqueue.c */
+	return (cw_tracing(e) || cw_ipc_queue(e, host)) && !fstatfs(held, &fs) &&
+	       fs.f_type == 0x19800202; /* MQUEUE_MAGIC, ipc/mqueue.c */
 }
 
 static int held_path(struct cw_ctx *c, int held, char *dst, size_t size)

@@ -169,7 +169,8 @@ static int check_features(struct cw_engine *e)
 	return 0;
 }
 
-/* Root keeps for the supervisor what the target has, and what supervising takes; a rewriter's mistake then costs no more. */
+/* Root keeps for the supervisor what the target has, and what supervising takes; a rewriter's mistake then costs no more. Not in a
+ * trace: there the target has all of it. */
 static void reduce_root(struct cw_engine *e)
 {
 	struct __user_cap_header_struct h = {_LINUX_CAPABILITY_VERSION_3, 0};
@@ -178,7 +179,7 @@ static void reduce_root(struct cw_engine *e)
 	if (syscall(SYS_capget, &h, d))
 		return;
 	e->privileged = d[0].permitted & (1u << CAP_SETUID);
-	if (!e->privileged)
+	if (!e->privileged || cw_tracing(e))
 		return;
 	d[0].effective = d[0].permitted & (1u << CAP_CHOWN | 1u << CAP_DAC_OVERRIDE | 1u << CAP_FOWNER |
 	                                   1u << CAP_FSETID | 1u << CAP_SETUID | 1u << CAP_SETGID |
@@ -195,8 +196,10 @@ static void *engine_thread(void *arg)
 	e->shared_fs = unshare(CLONE_FS) != 0; /* some container profiles deny it */
 	/* what the launcher needs in full, it does before it reduces itself */
 	if (cw_tracing(e)) {
-		if (!cw_trace_make(e))
+		if (!cw_trace_make(e)) {
+			reduce_root(e);
 			(void)cw_launch(e);
+		}
 	} else if (!cw_scratch_make(e) && !cw_grants_open(e) && !cw_pad_make(e) && !cw_landlock_make(e)) {
 		if (e->gadget < 0) {
 			cw_failed(e, "the vdso has no place to map the pad from; see capwrap doctor");

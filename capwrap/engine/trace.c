@@ -71,20 +71,22 @@ static bool is_closed(int tid, uint64_t stack)
 	return ptrace(PTRACE_PEEKDATA, tid, (void *)(stack & ~UINT64_C(7)), NULL) == -1 && errno;
 }
 
-/* What stands behind an ungranted place is there as it was asked for: without its dots, which lead nowhere. */
+/* What stands behind an ungranted place is there as it was asked for: without its dots, which lead nowhere. A last one does
+ * where there is no directory: nothing has such a name. */
 static void without_dots(char *path)
 {
 	char *to = path;
+	struct stat st;
 
 	for (const char *s = path; *s;) {
-		if (s[0] == '/' && s[1] == '.' && (s[2] == '/' || !s[2]))
+		if (s[0] == '/' && s[1] == '.' && s[2] == '/')
 			s += 2;
 		else
 			*to++ = *s++;
 	}
-	if (to == path)
-		*to++ = '/';
 	*to = 0;
+	if (to - path >= 2 && !strcmp(to - 2, "/.") && !lstat(path, &st))
+		to[to - 2 == path ? -1 : -2] = 0;
 }
 
 /* Where a lookup fails on the way, the name is the whole one, as it is in a run where the kernel looks it up. */

@@ -64,6 +64,9 @@ static int64_t op_call(struct cw_ctx *c, int what, const uint64_t *arg)
 	switch (what) {
 	case CW_SERVICE_IPC_GET:
 		return cw_ipc_would_get(container(c), arg);
+	case CW_SERVICE_CREDS: /* a lookup is made with them */
+	case CW_SERVICE_REAL:
+	case CW_SERVICE_REACH:
 	case CW_SERVICE_IPC_OWN:
 	case CW_SERVICE_IPC_GONE:
 		return cw_host_ops.call(c, what, arg);

@@ -129,32 +129,32 @@ class Observer:
     def native(self, program: Program) -> Lines:
         """What it observes natively."""
         if program not in self._native:
-            argv = self._fresh(program)
+            argv = self.fresh(program)
             prefix = (*self._reduced(program), *self.bench.runner.prefix)
-            done = run([*prefix, *argv], cwd=self.bench.work, env=self._env(program))
+            done = run([*prefix, *argv], cwd=self.bench.work, env=self.env(program))
             self._native[program] = parse(done, program)
         return self._native[program]
 
     def traced(self, program: Program) -> Lines:
         """What it observes while a trace looks on, in which nearly all of it is permitted, or nothing is."""
-        argv = self._fresh(program)
+        argv = self.fresh(program)
         options = ["-q", *program.options] if self.user == "root" else ["-q", "--pure"]
         runner = replace(self.bench.runner, prefix=(*self._reduced(program), *self.bench.runner.prefix), verb="trace")
-        done = runner.confined(argv, cwd=self.bench.work, env=self._env(program), options=options)
+        done = runner.confined(argv, cwd=self.bench.work, env=self.env(program), options=options)
         return parse(done, program)
 
     def confined(self, program: Program, form: str) -> Lines:
         """What it observes confined, with its directory granted in one of the ways of `FORMS`."""
         options = [word.format(work=self.bench.work) for word in FORMS[form]]
         named = [word for name, _ in program.env for word in ("--env", name)]
-        argv = self._fresh(program)
-        runner = replace(self.bench.runner, prefix=(*self._prefix(program), *self.bench.runner.prefix))
+        argv = self.fresh(program)
+        runner = replace(self.bench.runner, prefix=(*self.prefix(program), *self.bench.runner.prefix))
         done = runner.confined(
-            argv, cwd=self.bench.work, env=self._env(program), options=["-q", *options, *named, *program.options]
+            argv, cwd=self.bench.work, env=self.env(program), options=["-q", *options, *named, *program.options]
         )
         return parse(done, program)
 
-    def _prefix(self, program: Program) -> tuple[str, ...]:
+    def prefix(self, program: Program) -> tuple[str, ...]:
         if not program.tree:
             return ()
         uid = os.geteuid() if self.bench.runner.uid is None else self.bench.runner.uid
@@ -162,14 +162,14 @@ class Observer:
 
     def _reduced(self, program: Program) -> tuple[str, ...]:
         if self.user != "root":
-            return self._prefix(program)
+            return self.prefix(program)
         require("setpriv")
-        return (*self._prefix(program), "setpriv", f"--bounding-set={REDUCED}", "--inh-caps=-all")
+        return (*self.prefix(program), "setpriv", f"--bounding-set={REDUCED}", "--inh-caps=-all")
 
-    def _env(self, program: Program) -> dict[str, str]:
+    def env(self, program: Program) -> dict[str, str]:
         return self.bench.env | {name: value.format(work=self.bench.work) for name, value in program.env}
 
-    def _fresh(self, program: Program) -> Sequence[str]:
+    def fresh(self, program: Program) -> Sequence[str]:
         compiled = self.programs(f"fidelity/{program.source}", cc=program.cc, flags=program.flags)
         self.bench.fresh(setup=copying(compiled))
         return [f"./{program.source}", *program.args]
