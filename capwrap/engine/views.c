@@ -319,7 +319,9 @@ bool cw_shows_otherwise(struct cw_engine *e, const struct cw_place *p)
 		if (ch->kind == CW_NODE_DENY || ch->kind == CW_NODE_PRIVATE || ch->kind == CW_NODE_PROC ||
 		    ch->kind == CW_NODE_PTS)
 			return true;
-		if ((ch->kind == CW_NODE_DIR || ch->kind == CW_NODE_NAME) && !(ch->flags & CW_NODE_IDENTITY))
+		/* a private directory has nothing in it, where its name on the host has the grant */
+		if ((ch->kind == CW_NODE_DIR || ch->kind == CW_NODE_NAME) &&
+		    (n->kind == CW_NODE_PRIVATE || !(ch->flags & CW_NODE_IDENTITY)))
 			return true;
 		if (ch->kind == CW_NODE_ANCESTOR && p->fd >= 0 && cw_leads_to_grant(&e->im, n->child_first + i) &&
 		    faccessat(p->fd, cw_str(&e->im, ch->name), F_OK, AT_SYMLINK_NOFOLLOW))

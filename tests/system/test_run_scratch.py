@@ -190,3 +190,16 @@ def test_what_is_moved_away_while_it_is_removed_takes_nothing_else_with_it(each_
     finally:
         kill_group(process)
     assert (elsewhere / "mine").read_text() == "mine\n"
+
+
+def test_a_private_directory_lists_what_is_granted_in_it(bench: Bench) -> None:
+    bench.fresh()
+    (bench.home / "kept/deep").mkdir(parents=True)
+    for name in ("kept/deep/file", "file", "other"):
+        (bench.home / name).write_text(name)
+    options = ("-q", "--ro", bench.home / "kept", "--ro", bench.home / "file")
+    script = 'ls "$HOME"; echo x >"$HOME/new"; ls "$HOME"; cd; rm new; ls; cat file kept/deep/file'
+    done = bench.confined(["/bin/sh", "-c", script], options=options)
+    assert done.text.split() == ["file", "kept", "file", "kept", "new", "file", "kept", "filekept/deep/file"], (
+        done.describe()
+    )
