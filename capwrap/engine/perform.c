@@ -168,12 +168,15 @@ static int64_t op_watch(struct cw_engine *e, struct cw_task *t, struct cw_place 
 	return ret;
 }
 
-/* Has somebody a lease on it, who is asked first (fcntl(2))? The number alone: a file system may have others than its files. */
+/*
+ * May somebody have a lease on it, who is asked first (fcntl(2))? The number alone: a file system may have others than its
+ * files. Where it cannot be told, somebody may.
+ */
 static bool is_leased(uint64_t ino)
 {
 	char line[256];
 	FILE *f = fopen("/proc/locks", "re");
-	bool is = false;
+	bool is = !f;
 
 	while (f && !is && fgets(line, sizeof(line), f)) {
 		unsigned long long its;
