@@ -51,6 +51,8 @@ def command(events: str | None, number: str | None, last: bool, layout: str) -> 
         return 0
     with Progress([size_of(source)]) as progress:
         record = open_events(source, progress.tell)
+        if events is None and layout == "text":
+            _say_which(record.run.get("argv") or [], source)
         found = explain.Groups()
         if which is None:
             found.read(record)
@@ -85,6 +87,19 @@ def _last() -> str | None:
             f"{printable(path)}: there is no record of a previous run; run something, or name a record of "
             "`capwrap run --events`"
         ) from None
+
+
+def _say_which(argv: list[str], source: str) -> None:
+    # Of runs at the same time it is the one that ended last, which the user may not have meant.
+    import time
+
+    from capwrap.observe.explain_text import command_line
+
+    try:
+        ended = time.localtime(os.stat(source).st_mtime)
+    except OSError:  # the next run has just ended, and refused nothing
+        return
+    say(f"the previous run is {command_line(argv)}, which ended at {time.strftime('%H:%M:%S', ended)}")
 
 
 def _write(layout: str, groups: list[Group], found: Groups, argv: list[str]) -> None:

@@ -107,6 +107,8 @@ class Groups:
     untold: int = 0
     """refusals that are in no group, for there were too many different ones"""
     _room: int = TEXT_MAX
+    _lines: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    """the command lines of the groups, by identity"""
 
     def read(self, events: Events) -> None:
         """Take all refusals of a record."""
@@ -136,12 +138,16 @@ class Groups:
             kept = {name: record[name] for name in _KEPT if name in record}
             kept["argv"] = list(cut(record.get("argv") or []))
             kept["stack"] = _frames(record.get("stack"))
-            size = _size(kept)
+            chain = tree.chain(record["pid"])
+            # One command line is of many groups, and held once.
+            lines = {id(argv): argv for _, argv in chain if id(argv) not in self._lines}
+            size = _size(kept) + sum(len(text) + 16 for argv in lines.values() for text in argv)
             if len(self.groups) >= GROUPS_MAX or size > self._room:
                 self.untold += times
                 return
             self._room -= size
-            group = self.groups[key] = Group(kept, tree.chain(record["pid"]))
+            self._lines |= lines
+            group = self.groups[key] = Group(kept, chain)
         group.count += times
 
 

@@ -173,6 +173,13 @@ def test_the_record_of_the_previous_run_is_the_users_alone_and_bounded(bench: Be
     assert b"not complete" in told.stderr
 
 
+def test_it_is_told_which_run_was_the_previous_one(bench: Bench, outside: Path) -> None:
+    bench.confined(["/bin/sh", "-c", f"cat {outside}/a"])
+    told = explain(bench)
+    assert f"the previous run is /bin/sh -c 'cat {outside}/a', which ended at " in told.stderr.decode()
+    assert "previous run" not in told.text
+
+
 def test_the_record_of_the_previous_run_can_be_switched_off(bench: Bench, outside: Path) -> None:
     bench.confined(["/bin/sh", "-c", f"cat {outside}/a"], env={"CAPWRAP_NO_LAST": "1"})
     assert not (bench.home / ".local").exists()

@@ -189,6 +189,24 @@ def test_what_is_kept_of_refusals_is_bounded_whatever_of_a_line_is_long(
     assert len(groups.groups) + groups.untold == 20
 
 
+@pytest.mark.parametrize(("shared", "kept"), [(True, 20), (False, 10)])
+def test_the_command_lines_that_led_to_refusals_are_bounded_and_held_once(
+    tmp_path: Path, record: Written, shared: bool, kept: int
+) -> None:
+    # As long as a record's reader keeps them: each leaves room for ten, with what else is kept of a refusal.
+    for number in range(20):
+        if not shared or not number:
+            record.exec(PID, "sh", "-c", f"{number:04}" * 500)
+        record.refusal(f"/x{number}", "read", argv=["sh"])
+    groups = Groups(_room=25_000)
+    groups.read(open_events(str(record.save(tmp_path / "e"))))
+    assert groups.refusals == 20
+    assert len(groups.groups) + groups.untold == 20
+    assert len(groups.groups) >= kept if shared else len(groups.groups) <= kept + 2
+    held = {id(argv): argv for group in groups.groups.values() for _, argv in group.chain}
+    assert sum(len(text) for argv in held.values() for text in argv) <= 25_000
+
+
 @pytest.mark.parametrize(
     "text",
     [
