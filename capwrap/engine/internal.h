@@ -137,18 +137,10 @@ int cw_get_fd(const struct cw_task *t, int fd); /* ours now; -EPERM: a container
 int64_t cw_op_listen(struct cw_task *t, struct cw_plan *plan, const struct cw_engine *e);
 int64_t cw_op_connect(struct cw_task *t, struct cw_place *p, struct cw_plan *plan, struct cw_delivery *d);
 bool cw_hold_port(int s); /* stays bound where it is, whatever becomes of its connection */
-bool cw_hold_port(int s); /* stays bound where it is, whatever becomes of its connection */
 int64_t cw_op_bind(struct cw_engine *e, struct cw_task *t, struct cw_place *p, struct cw_plan *plan);
 
 /* loopback.c */
-
-/* loopback.c */
 int64_t cw_op_loopback(struct cw_engine *e, struct cw_task *t, struct cw_plan *plan, struct cw_delivery *d);
-int64_t cw_join_begin(const struct cw_delivery *d, bool *waits);
-int cw_join_limit(const struct cw_delivery *d);
-int cw_join_wait(const struct cw_delivery *d, int limit);
-int64_t cw_join_result(const struct cw_delivery *d);
-int64_t cw_join_end(const struct cw_delivery *d, int64_t ret);
 int64_t cw_join_begin(const struct cw_delivery *d, bool *waits);
 int cw_join_limit(const struct cw_delivery *d);
 int cw_join_wait(const struct cw_delivery *d, int limit);

@@ -67,6 +67,16 @@ static bool has_port(const union inet_name *name)
 	return name->any.sa_family == AF_INET ? name->in.sin_port : name->in6.sin6_port;
 }
 
+static bool same_name(const union inet_name *a, const union inet_name *b)
+{
+	if (a->any.sa_family != b->any.sa_family)
+		return false;
+	if (a->any.sa_family == AF_INET)
+		return a->in.sin_port == b->in.sin_port && a->in.sin_addr.s_addr == b->in.sin_addr.s_addr;
+	return a->in6.sin6_port == b->in6.sin6_port && a->in6.sin6_scope_id == b->in6.sin6_scope_id &&
+	       !memcmp(&a->in6.sin6_addr, &b->in6.sin6_addr, sizeof(a->in6.sin6_addr));
+}
+
 /*
  * An inet socket that was not bound (bind is decided) would be bound to every address by listen. So would one that the
  * kernel bound, to connect it, and that another thread disconnects meanwhile: what is connected does not begin to listen,
@@ -88,7 +98,7 @@ static int64_t listen_where_bound(int s, int backlog)
 		return -errno;
 	union inet_name after = name_of(s);
 
-	if (!memcmp(&before, &after, sizeof(after)))
+	if (same_name(&before, &after))
 		return 0;
 	const struct sockaddr nowhere = {.sa_family = AF_UNSPEC};
 
