@@ -74,9 +74,16 @@ REFUSED = [
 
 
 @pytest.mark.stopped_by("seccomp")
-@pytest.mark.parametrize("attack", ["int80-open", "int80-openat", "int80-unlink", "int80-getpid"])
+@pytest.mark.parametrize("attack", ["int80-open", "int80-openat", "int80-unlink", "int80-getpid", "far-int80"])
 def test_no_32_bit_call_is_made(arena: Arena, attack: str) -> None:
     arena.holds("escape/numbers", attack, dies=True)
+
+
+@pytest.mark.stopped_by("seccomp")
+def test_no_call_is_made_by_syscall_from_32_bit_code(arena: Arena) -> None:
+    outcome, _ = arena.attack("escape/numbers", "far-syscall", options=None)
+    native = "this processor has no syscall in 32-bit code" if outcome.verdict == "UNTRIED" else None
+    arena.holds("escape/numbers", "far-syscall", native=native, dies=True)
 
 
 @pytest.mark.stopped_by("seccomp")

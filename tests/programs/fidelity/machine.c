@@ -352,6 +352,37 @@ static void arguments(void)
 	say("after it", "it came back");
 }
 
+static bool is_mapped(const char *name)
+{
+	FILE *maps = fopen("/proc/self/maps", "re");
+	char line[512];
+	bool is = false;
+
+	while (maps && !is && fgets(line, sizeof(line), maps))
+		is = strstr(line, name);
+	if (maps)
+		fclose(maps);
+	return is;
+}
+
+/* Calls by an address, which the kernel makes for the program where it has them at all (vsyscall= of the command line). */
+static void vsyscalls(void)
+{
+	/* arch/x86/include/uapi/asm/vsyscall.h */
+	int (*const get)(struct timeval *, void *) = (int (*)(struct timeval *, void *))0xffffffffff600000;
+	time_t (*const seconds)(time_t *) = (time_t(*)(time_t *))0xffffffffff600400;
+	struct timeval now = {0};
+	time_t t = 0;
+
+	if (!is_mapped("[vsyscall]")) {
+		say("vsyscall", "none");
+		return;
+	}
+	ROW(get(&now, NULL));
+	ROW(now.tv_sec > 0);
+	ROW(seconds(&t) == t && t >= now.tv_sec);
+}
+
 static void machine(void)
 {
 	struct utsname u;
@@ -395,6 +426,7 @@ static void machine(void)
 	ROW(syscall(SYS_getcpu, NULL, NULL, NULL));
 	ROW(syscall(SYS_arch_prctl, 77, 0));
 	ROW(syscall(SYS_restart_syscall));
+	vsyscalls();
 }
 
 int main(void)
