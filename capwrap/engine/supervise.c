@@ -145,6 +145,17 @@ static void record_exec(struct cw_engine *e, struct cw_task *t)
 	cw_record_process(e, CW_PROCESS_EXEC, t->proc->pid, 0, text, n);
 }
 
+/*
+ * Is it in its stop? A process that was killed there goes on to its end, and what can still be asked of it is answered with
+ * one error or another: without memory, its files of /proc belong to root.
+ */
+static bool stands_still(const struct cw_task *t)
+{
+	struct user_regs_struct regs;
+
+	return !ptrace(PTRACE_GETREGS, t->tid, NULL, &regs);
+}
+
 static void on_exec(struct cw_engine *e, struct cw_task *t)
 {
 	unsigned long former = 0;
@@ -198,8 +209,8 @@ static void on_exec(struct cw_engine *e, struct cw_task *t)
 
 	if (plan.interp_fd >= 0)
 		close(plan.interp_fd);
-	if (err == -ESRCH || err == -ENOENT) {
-		/* it was killed on the way: nothing was mapped that could be compared, and nothing of it will run */
+	if (err && !stands_still(t)) {
+		/* nothing was mapped that could be compared, and nothing of it will run */
 		cw_kill_process(e, t, NULL);
 		return;
 	}
@@ -232,7 +243,7 @@ static void on_exec_exit(struct cw_engine *e, struct cw_task *t)
 
 	t->inject = false;
 	if (err)
-		cw_kill_process(e, t, err == -ESRCH ? NULL : "the pad could not be mapped into it");
+		cw_kill_process(e, t, stands_still(t) ? "the pad could not be mapped into it" : NULL);
 	else
 		cw_resume(t, 0);
 }
