@@ -208,7 +208,7 @@ def next_owner_of_a_port(arena: Arena) -> Iterator[Found]:
 @pytest.mark.stopped_by("supervisor")
 @pytest.mark.parametrize("attack", ["udp-given-up", "udp-disconnected"])
 def test_a_loopback_port_that_the_target_gave_up_goes_to_nobody_outside(arena: Arena, attack: str) -> None:
-    arena.holds("escape/sockets", attack, setup=next_owner_of_a_port, options=["--net", "loopback"])
+    arena.holds("escape/ports", attack, setup=next_owner_of_a_port, options=["--net", "loopback"])
 
 
 @contextlib.contextmanager
@@ -252,7 +252,7 @@ def test_a_connection_on_its_way_to_a_port_that_is_given_up_reaches_nobody_outsi
     arena: Arena, how: str, waiting: str
 ) -> None:
     setup, options = next_listener_at_a_port, ["--net", "loopback"]
-    arena.holds("escape/sockets", "tcp-given-up", how, waiting, setup=setup, options=options)
+    arena.holds("escape/ports", "tcp-given-up", how, waiting, setup=setup, options=options)
 
 
 @contextlib.contextmanager
