@@ -22,7 +22,8 @@ def block(beginning: str) -> str:
 
 
 def shown(output: str) -> str:
-    """Without what differs from run to run: numbers of records and processes, and the time."""
+    """Without what differs from run to run: numbers of records and processes, the time, and where it was."""
+    output = re.sub(r"^( +in +)/.*", r"\1DIRECTORY", output, flags=re.MULTILINE)
     output = re.sub(r"ended at \d\d:\d\d:\d\d", "ended", output)
     return re.sub(r"\(process \d+\)", "(process)", re.sub(r"^\d+ refused", "refused", output, flags=re.MULTILINE))
 
