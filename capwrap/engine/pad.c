@@ -144,7 +144,7 @@ uint64_t cw_publish_how(struct cw_engine *e, bool writable, uint64_t flags, uint
 	return 0;
 }
 
-/* It was sent to the stub, and has not come to the end of what it makes there. */
+/* It was sent to the stub, and has not come to the end of what it makes there; as the target has it, which may write there. */
 static bool is_under_way(const struct cw_engine *e, const struct cw_task *t)
 {
 	return t->slot >= 0 && e->result[t->slot] == CW_NO_RESULT;

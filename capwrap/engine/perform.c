@@ -315,6 +315,10 @@ int64_t cw_perform_plan(struct cw_engine *e, struct cw_task *t, struct cw_delive
 		ret = op_watch(e, t, p, plan);
 		if (ret != -EPERM)
 			return ret;
+		/* the number that it is handed over at is one that fchdir takes as well */
+		n = cw_need(&e->ctx, 0, CW_RIGHT_FCHDIR);
+		if (n < 0)
+			return n;
 		n = cw_install(e, p, d);
 		if (n < 0)
 			return n;

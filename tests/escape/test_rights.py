@@ -109,6 +109,15 @@ def test_a_current_directory_is_not_watched_without_the_right(arena: Arena) -> N
 
 
 @pytest.mark.stopped_by("supervisor")
+@pytest.mark.parametrize("shown", ["whole", "as-a-view"])
+def test_a_directory_that_is_watched_is_not_entered_without_the_right(arena: Arena, shown: str) -> None:
+    options = ["--pure", "--grant", "read,lookup,fstat,event:{base}/partly"]
+    if shown == "as-a-view":
+        options += ["--deny", "{base}/partly/file"]
+    arena.holds("escape/rights", "enter-watched", setup=partly_granted_directory, options=options, static=True)
+
+
+@pytest.mark.stopped_by("supervisor")
 def test_a_file_is_not_made_longer_than_the_limit(arena: Arena) -> None:
     limit = ["--limit", "file-size=1M"]
     arena.holds("escape/rights", "truncate-beyond-limit", "{base}/work/file", options=limit, why="EFBIG")

@@ -82,6 +82,21 @@ static void watch_delivered(void)
 	judge(read(fd, events, sizeof(events)), "an event");
 }
 
+/* By its name, or by a descriptor that was lent for the watch. */
+static void enter_watched(void)
+{
+	int fd = need(inotify_init1(IN_CLOEXEC), "inotify_init1");
+
+	inotify_add_watch(fd, path(), IN_OPEN);
+	if (!chdir(path()))
+		escaped("chdir");
+	for (int lent = 3; lent < 1 << 16; lent++)
+		if (!fchdir(lent))
+			escaped("fchdir of %d", lent);
+	errno = EACCES;
+	refused("each of them");
+}
+
 /* The limit of --limit file-size, by the call that the supervisor makes. */
 static void truncate_beyond_limit(void)
 {
@@ -132,6 +147,7 @@ const struct attack attacks[] = {
 	{"read-path-descriptor", read_path_descriptor},
 	{"list-path-descriptor", list_path_descriptor},
 	{"watch-delivered", watch_delivered},
+	{"enter-watched", enter_watched},
 	{"removed-behind-closed", removed_behind_closed},
 	{"truncate-beyond-limit", truncate_beyond_limit},
 	{0},
