@@ -104,11 +104,11 @@ void cw_rw_priority(struct cw_ctx *c)
 {
 	int which = (int)(uint32_t)c->call.arg[0], who = (int)(uint32_t)c->call.arg[1];
 	/* PRIO_PROCESS 0, PRIO_PGRP 1, PRIO_USER 2; IOPRIO_WHO_PROCESS 1, _PGRP 2, _USER 3 */
-	int kind = c->call.nr == 251 || c->call.nr == 252 ? which - 1 : which;
+	int process = c->call.nr == 251 || c->call.nr == 252;
 
-	if (kind == 0 && (who == 0 || c->ops->member(c, who)))
+	if (which == process && (who == 0 || c->ops->member(c, who)))
 		return cw_pass(c);
-	if (kind < 0 || kind > 2)
+	if (which < process || which > process + 2)
 		return cw_fail(c, EINVAL);
 	outsider(c);
 }
