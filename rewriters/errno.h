@@ -40,6 +40,7 @@
 #define EADDRNOTAVAIL 99
 #define ENETUNREACH 101
 #define ENOBUFS 105
+#define ESTALE 116
 #endif
 
 #endif

@@ -99,7 +99,13 @@ int cw_stand_at(struct cw_ctx *c, struct cw_place *p, int dir, const char *name,
 	uint64_t dev = p->dev;
 	int err = c->ops->stat(c, p->fd, &p->mode, &p->dev, &p->ino);
 
-	if (!err && !named && p->dev != dev && c->ops->special_dev(c, p->dev)) {
+	if (err) {
+		/* it is there, whatever its file system says now: it must not be taken for a name that is free */
+		cw_drop_fd(c, &p->fd);
+		p->mode = 0;
+		return err == -ENOENT ? -ESTALE : err;
+	}
+	if (!named && p->dev != dev && c->ops->special_dev(c, p->dev)) {
 		/* procfs and kin belong to no grant that merely holds their mount point */
 		cw_drop_fd(c, &p->fd);
 		p->grant = CW_NONE;
@@ -107,7 +113,7 @@ int cw_stand_at(struct cw_ctx *c, struct cw_place *p, int dir, const char *name,
 		c->rec.kind = CW_KIND_NOT_GRANTED;
 		return -ENOENT;
 	}
-	return err;
+	return 0;
 }
 
 /* The grant that a canonical path lies in, by its text alone; false where that does not settle it. */
