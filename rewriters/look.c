@@ -29,6 +29,7 @@ static int held(struct cw_ctx *c, int fd)
 
 	if (!err || err == -EBADF)
 		return err;
+	cw_place_drop(c, p); /* what the failed walk still holds */
 	cw_place_start(p);
 	p->fd = c->ops->hold_fd(c, fd);
 	if (p->fd < 0)

@@ -125,6 +125,17 @@ static void check_look(const struct cw_place *p, uint64_t needs)
 	check_use(p, needs);
 }
 
+/* Of a descriptor that lies in no grant the answer tells no more than the descriptor itself can do. */
+static void check_access(const struct cw_place *p, uint64_t asked)
+{
+	check_look(p, CW_RIGHT_FSTAT);
+	if (!asked || p->kind != CW_PLACE_HOST || !is_type(inode_of(p->fd) % INODES, K_S_IFREG))
+		return;
+	if (p->by_fd && !p->rights && !(target.flags & K_O_PATH) && !(asked & ~needs_of(target.flags & K_O_ACCMODE)))
+		return;
+	check_use(p, asked);
+}
+
 static void check_new(const struct cw_place *p, uint64_t needs)
 {
 	HOLDS(p->kind == CW_PLACE_HOST && p->parent >= 0 && p->fd < 0, "a new name, and no place for it");
@@ -269,11 +280,8 @@ static void check_perform(void)
 	case CW_OP_STATX:
 		return check_look(p, CW_RIGHT_FSTAT);
 	case CW_OP_ACCESS:
-		check_look(p, CW_RIGHT_FSTAT);
-		if (p->kind == CW_PLACE_HOST && is_type(inode_of(p->fd) % INODES, K_S_IFREG))
-			check_use(p, (flags & 4 ? CW_RIGHT_READ : 0) | (flags & 2 ? CW_RIGHT_WRITE : 0) |
-			                     (flags & 1 ? CW_RIGHT_FEXECVE : 0));
-		return;
+		return check_access(p, (flags & 4 ? CW_RIGHT_READ : 0) | (flags & 2 ? CW_RIGHT_WRITE : 0) |
+		                               (flags & 1 ? CW_RIGHT_FEXECVE : 0));
 	case CW_OP_READLINK:
 		return check_look(p, CW_RIGHT_LOOKUP);
 	case CW_OP_STATFS:
