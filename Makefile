@@ -107,11 +107,16 @@ bench: $(BUILD_STAMP)
 	$(BIN)/python -m bench $(BENCH_ARGS)
 
 # Each tests/fuzz/NAME.c is a libFuzzer target over the rewriters, which are freestanding. Inputs that were found stay in
-# build/fuzz/NAME, so that the next run goes on from them; a crash is written there and ends the run. Random calls of a
-# confined process are a test, made here for longer. Each run begins from another seed, unless FUZZ_SEED names one.
+# build/fuzz/NAME, so that the next run goes on from them; a crash is written there and ends the run. Those in
+# tests/fuzz/found/NAME failed once, and are tried first. Random calls of a confined process are a test, made here for longer.
+# Each run begins from another seed, unless FUZZ_SEED names one. With FUZZ_RUNS a fuzzer makes so many inputs, whatever time
+# they take and whatever earlier runs found: of one seed, one compiler and one source always the same.
 FUZZ_SECONDS ?= 60
 FUZZ_SEED ?= $(shell date +%s)
-FUZZERS := $(patsubst tests/fuzz/%.c,build/fuzz/%.bin,$(wildcard tests/fuzz/*.c))
+FUZZ_RUNS ?=
+# Addresses are among what a fuzzer learns from: there they are to be the same, too, where the machine permits it.
+FUZZ_STILL = $(if $(FUZZ_RUNS),env -i $(shell setarch -R true 2>/dev/null && echo setarch -R))
+FUZZ_NAMES := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c))
 FUZZ_FLAGS := -std=gnu11 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
 FUZZED := $(wildcard rewriters/*.c)
 
@@ -126,12 +131,15 @@ build/fuzz/image/seed: $(BUILD_STAMP)
 	$(BIN)/capwrap compile --profile base --deny '/usr/**/*.key' -o build/fuzz/seed.cap
 	{ printf '/usr/include/stdio.h\0'; cat build/fuzz/seed.cap; } >$@
 
-.PHONY: fuzz
-fuzz: $(FUZZERS) build/fuzz/image/seed
-	for each in $(FUZZERS); do \
-		"$$each" -seed=$(FUZZ_SEED) -max_total_time=$(FUZZ_SECONDS) -timeout=10 -max_len=200000 -print_final_stats=1 \
-			-artifact_prefix="$${each%.bin}/" "$${each%.bin}"; \
-	done
+.PHONY: fuzz $(FUZZ_NAMES:%=fuzz-%)
+$(FUZZ_NAMES:%=fuzz-%): fuzz-%: build/fuzz/%.bin build/fuzz/image/seed
+	found=(tests/fuzz/found/$*/*); [ ! -e "$${found[0]}" ] || $< "$${found[@]}"
+	mkdir -p build/fuzz/$*
+	$(FUZZ_STILL) $< -seed=$(FUZZ_SEED) -timeout=10 -max_len=200000 -print_final_stats=1 -artifact_prefix=build/fuzz/$*/ \
+		$(if $(FUZZ_RUNS),-runs=$(FUZZ_RUNS) -reload=0 $(addprefix -seed_inputs=,$(wildcard build/fuzz/$*/seed)), \
+			-max_total_time=$(FUZZ_SECONDS) build/fuzz/$*)
+
+fuzz: $(FUZZ_NAMES:%=fuzz-%)
 	CAPWRAP_FUZZ_SECONDS=$(FUZZ_SECONDS) CAPWRAP_FUZZ_SEED=$(FUZZ_SEED) $(PYTEST) -q tests/races/test_fuzz_calls.py
 
 # --- the engine under sanitizers ------------------------------------------------------------------------------------
