@@ -161,13 +161,24 @@ static bool is_step_in_stub(const struct cw_task *t, int sig, const struct user_
 	       !ptrace(PTRACE_GETSIGINFO, t->tid, NULL, &info) && info.si_code == TRAP_TRACE;
 }
 
+/*
+ * Ours, to have the thread stop (cw_decide_notified): the target never sees it. Who sent it is lost where the target may have no
+ * more signals waiting (RLIMIT_SIGPENDING, collect_signal in kernel/signal.c). It may then be another's that is taken for ours;
+ * ours is still to come, and is taken for the other's.
+ */
+static bool is_ours(const struct cw_task *t, int sig)
+{
+	siginfo_t info;
+
+	if (sig != SIGSTOP || !t->called || ptrace(PTRACE_GETSIGINFO, t->tid, NULL, &info))
+		return false;
+	return (info.si_code == SI_TKILL && info.si_pid == getpid()) || (info.si_code == SI_USER && !info.si_pid);
+}
+
 void cw_on_signal(struct cw_engine *e, struct cw_task *t, int sig)
 {
 	struct user_regs_struct regs;
-	siginfo_t info;
-	/* ours, to have the thread stop (cw_decide_notified): the target never sees it */
-	bool ours = sig == SIGSTOP && t->called && !ptrace(PTRACE_GETSIGINFO, t->tid, NULL, &info) &&
-	            info.si_code == SI_TKILL && info.si_pid == getpid();
+	bool ours = is_ours(t, sig);
 
 	if (ours)
 		t->called = false;

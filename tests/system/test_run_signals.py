@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from support.compare import Bench, copying
 from support.programs import Programs
 
@@ -29,3 +30,12 @@ def test_signals_change_nothing_of_calls_that_they_do_not_end(each_bench: Bench,
         confined = each_bench.confined(script, options=("-q", "--rox", program.parent, *options))
         assert confined.stdout == native.stdout, confined.describe()
         assert confined.status == native.status, confined.describe()
+
+
+@pytest.mark.parametrize("how", ["plain", "pending"])
+def test_a_look_that_its_thread_is_stopped_for_is_answered_whatever_the_thread(
+    each_bench: Bench, programs: Programs, how: str
+) -> None:
+    # With a record, a refused name takes a stop for its stack (stack.c).
+    pair = each_bench.compare(["./looks", how, "/ungranted/name"], setup=copying(programs("system/looks")))
+    assert pair.native.text == "ENOENT\n"
