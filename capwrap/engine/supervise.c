@@ -13,7 +13,7 @@
 
 /* --- processes --- */
 
-static void on_new(struct cw_engine *e, struct cw_task *parent, int event)
+static void on_new(struct cw_engine *e, struct cw_task *parent)
 {
 	unsigned long msg = 0;
 	struct user_regs_struct regs;
@@ -40,8 +40,8 @@ static void on_new(struct cw_engine *e, struct cw_task *parent, int event)
 			cw_trace_child(e, parent, known);
 	}
 	if (!ended && !known) {
-		bool thread = event == PTRACE_EVENT_CLONE && (int)regs.orig_rax == SYS_clone &&
-		              (regs.rdi & 0x10000 /* CLONE_THREAD */);
+		/* whatever the event: that goes by CLONE_VFORK and by the signal at its end, which a thread can have as well */
+		bool thread = (int)regs.orig_rax == SYS_clone && (regs.rdi & 0x10000 /* CLONE_THREAD */);
 
 		if (cw_tracing(e))
 			thread = cw_trace_is_thread(parent, tid);
@@ -313,7 +313,7 @@ static void on_stop(struct cw_engine *e, struct cw_task *t, int status)
 	case PTRACE_EVENT_FORK:
 	case PTRACE_EVENT_VFORK:
 	case PTRACE_EVENT_CLONE:
-		on_new(e, t, event);
+		on_new(e, t);
 		return;
 	case PTRACE_EVENT_EXEC:
 		on_exec(e, t);

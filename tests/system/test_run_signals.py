@@ -32,7 +32,7 @@ def test_signals_change_nothing_of_calls_that_they_do_not_end(each_bench: Bench,
         assert confined.status == native.status, confined.describe()
 
 
-@pytest.mark.parametrize("how", ["plain", "pending"])
+@pytest.mark.parametrize("how", ["plain", "pending", "signalled", "awaited"])
 def test_a_look_that_its_thread_is_stopped_for_is_answered_whatever_the_thread(
     each_bench: Bench, programs: Programs, how: str
 ) -> None:

@@ -251,6 +251,15 @@ def test_on_violation_decides_how_command_ends(bench: Bench, violation: str, sta
     assert (b"Input/output error" in done.stderr) == (violation == "errno:EIO")
 
 
+@pytest.mark.parametrize("how", ["plain", "signalled", "awaited"])
+def test_a_violation_traps_the_thread_that_made_the_call_however_that_was_made(
+    bench: Bench, programs: Programs, how: str
+) -> None:
+    program = programs("system/looks")
+    options = ("-q", "--rox", program.parent, "--on-violation", "trap")
+    assert bench.confined([program, how, secret(bench)], options=options).status == -signal.SIGTRAP
+
+
 @pytest.mark.parametrize("engine", ["capwrap run", "capwrap-exec"])
 def test_command_starts_with_the_dispositions_and_the_mask_of_the_caller(each_bench: Bench, engine: str) -> None:
     each_bench.fresh()
