@@ -6,7 +6,7 @@ import errno
 
 from capwrap.policy import _pad
 from capwrap.policy.bpf import ALU_AND, Target
-from capwrap.policy.seccomp_rules import ALLOW, NET_HOST, TRACE, Rules, refuse
+from capwrap.policy.seccomp_rules import ALLOW, NET_HOST, NET_LOOPBACK, TRACE, Rules, refuse
 
 #: The inet slots are halved: what may be connected to, and what may be bound. In one region, a permitted --bind
 #: would also permit to connect to the same address, and the other way round. The engine publishes accordingly.
@@ -26,6 +26,9 @@ _IPPROTO_MAX = 263
 
 # asm-generic/socket.h
 _SOL_SOCKET, _SO_PASSPIDFD, _SO_PEERPIDFD = 1, 76, 77
+
+# linux/in.h, linux/socket.h: the levels of options
+_SOL_IP, _SOL_TCP, _SOL_IPV6 = 0, 6, 41
 
 
 def _rule_socket(r: Rules) -> None:
@@ -77,34 +80,39 @@ def _rule_getsockopt(r: Rules) -> None:
 
 
 def _rule_setsockopt(r: Rules) -> None:
-    asm = r.asm
-    levels: dict[int, Target] = {}
-    if not r.options.landlock_scopes:
-        levels[_SOL_SOCKET] = "setsockopt.socket"
-    if r.options.net != NET_HOST:
-        levels |= {0: "setsockopt.ip", 41: "setsockopt.ipv6"}
+    options = _options(r)
     r.lo(1)
-    asm.search(levels, ALLOW)
-    asm.flush()
+    r.asm.search({level: f"setsockopt.{level}" for level in options}, ALLOW)
+    for level, verdicts in options.items():
+        r.asm.flush()
+        r.asm.label(f"setsockopt.{level}")
+        r.lo(2)
+        r.asm.search(verdicts, ALLOW)
+
+
+def _options(r: Rules) -> dict[int, dict[int, Target]]:
+    """What is refused of setsockopt(2), by level."""
+    options: dict[int, dict[int, Target]] = {}
     if not r.options.landlock_scopes:
         # Messages bring such a descriptor as well.
-        asm.label("setsockopt.socket")
-        r.lo(2)
-        asm.jeq(_SO_PASSPIDFD, refuse(errno.ENOPROTOOPT), ALLOW)
+        options[_SOL_SOCKET] = {_SO_PASSPIDFD: refuse(errno.ENOPROTOOPT)}
     if r.options.net == NET_HOST:
-        return
+        return options
     # A source route sends the packets for a permitted address to another one first: IP_OPTIONS, IPV6_2292PKTOPTIONS,
-    # IPV6_RTHDR. To join a multicast group is to send its address to the network, unasked and unbound: refused as on a
+    # IPV6_RTHDR, and what IPV6_FLOWLABEL_MGR keeps for a label. An interface that is chosen gets them, those
+    # for 127.0.0.1 as well: SO_BINDTODEVICE, SO_BINDTOIFINDEX, IP_UNICAST_IF, IPV6_UNICAST_IF, IPV6_PKTINFO.
+    # To join a multicast group is to send its address to the network, unasked and unbound: refused as on a
     # machine without an interface. (IP_ADD_MEMBERSHIP, IP_ADD_SOURCE_MEMBERSHIP, IPV6_ADD_MEMBERSHIP,
     # IPV6_JOIN_ANYCAST, MCAST_JOIN_GROUP, MCAST_JOIN_SOURCE_GROUP.)
-    route, join = refuse(errno.EPERM), refuse(errno.ENODEV)
-    asm.label("setsockopt.ip")
-    r.lo(2)
-    asm.search({4: route} | dict.fromkeys((35, 39, 42, 46), join), ALLOW)
-    asm.flush()
-    asm.label("setsockopt.ipv6")
-    r.lo(2)
-    asm.search({6: route, 57: route} | dict.fromkeys((20, 27, 42, 46), join), ALLOW)
+    route: Target = refuse(errno.EPERM)
+    join: Target = refuse(errno.ENODEV)
+    options.setdefault(_SOL_SOCKET, {}).update(dict.fromkeys((25, 62), route))
+    options[_SOL_IP] = dict.fromkeys((4, 50), route) | dict.fromkeys((35, 39, 42, 46), join)
+    options[_SOL_IPV6] = dict.fromkeys((6, 32, 50, 57, 76), route) | dict.fromkeys((20, 27, 42, 46), join)
+    if r.options.net == NET_LOOPBACK:
+        # TCP_FASTOPEN_CONNECT: connect(2) is over at once, and whoever has the port when something is written gets it.
+        options[_SOL_TCP] = {30: refuse(errno.EOPNOTSUPP)}
+    return options
 
 
 def _rule_sendmsg(r: Rules) -> None:

@@ -8,6 +8,7 @@ import secrets
 import socket
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -169,6 +170,13 @@ def test_no_datagram_goes_to_a_permitted_address_by_way_of_another(arena: Arena)
 
 
 @pytest.mark.stopped_by("seccomp")
+@pytest.mark.parametrize("how", ["device", "index", "unicast", "unicast6", "information6"])
+def test_no_interface_is_chosen_for_a_permitted_address(arena: Arena, how: str) -> None:
+    # By eth0, what is for 127.0.0.1 leaves the machine, and a socket of the target's own there does not matter.
+    arena.holds("escape/sockets", "interface", how, options=["--net", "loopback"], why="EPERM")
+
+
+@pytest.mark.stopped_by("seccomp")
 @pytest.mark.parametrize("net", ["none", "loopback"])
 @pytest.mark.parametrize("how", ["ip", "ip-source", "group", "group-source", "ipv6"])
 def test_no_multicast_group_is_joined(arena: Arena, how: str, net: str) -> None:
@@ -253,6 +261,19 @@ def test_a_connection_on_its_way_to_a_port_that_is_given_up_reaches_nobody_outsi
 ) -> None:
     setup, options = next_listener_at_a_port, ["--net", "loopback"]
     arena.holds("escape/ports", "tcp-given-up", how, waiting, setup=setup, options=options)
+
+
+@pytest.mark.stopped_by("seccomp")
+def test_a_connection_that_is_put_off_reaches_nobody_who_has_the_port_by_then(arena: Arena) -> None:
+    enabled = int(Path("/proc/sys/net/ipv4/tcp_fastopen").read_text()) & 1
+    arena.holds(
+        "escape/ports",
+        "tcp-put-off",
+        setup=next_listener_at_a_port,
+        native=None if enabled else "net.ipv4.tcp_fastopen is off",
+        options=["--net", "loopback"],
+        why="EOPNOTSUPP",
+    )
 
 
 @contextlib.contextmanager

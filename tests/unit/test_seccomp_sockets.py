@@ -146,8 +146,14 @@ def test_listen_stops_unless_the_network_is_the_hosts() -> None:
     [
         (0, 4, "EPERM"),
         (HIGH, HIGH | 4, "EPERM"),
+        (0, 50, "EPERM"),
+        (1, 25, "EPERM"),
+        (HIGH | 1, HIGH | 62, "EPERM"),
         (41, 6, "EPERM"),
+        (41, 32, "EPERM"),
+        (41, 50, "EPERM"),
         (41, 57, "EPERM"),
+        (41, 76, "EPERM"),
         (0, 1, ALLOW),
         (41, 26, ALLOW),
         (1, 4, ALLOW),
@@ -155,7 +161,15 @@ def test_listen_stops_unless_the_network_is_the_hosts() -> None:
 )
 def test_no_option_routes_around_an_address(level: int, option: int, expected: str) -> None:
     assert verdict("setsockopt", 3, level, option) == expected
+    assert verdict("setsockopt", 3, level, option, using=program(seccomp.NET_LOOPBACK)) == expected
+    assert verdict("setsockopt", 3, level, option, using=program(seccomp.NET_LOOPBACK, scopes=False)) == expected
     assert verdict("setsockopt", 3, level, option, using=program(seccomp.NET_HOST)) == ALLOW
+
+
+def test_no_connection_is_put_off_with_the_loopback_network() -> None:
+    for net, expected in ((seccomp.NET_NONE, ALLOW), (seccomp.NET_LOOPBACK, "EOPNOTSUPP"), (seccomp.NET_HOST, ALLOW)):
+        assert verdict("setsockopt", 3, HIGH | 6, HIGH | 30, using=program(net)) == expected
+        assert verdict("setsockopt", 3, 6, 23, using=program(net)) == ALLOW
 
 
 def test_edges_of_addresses() -> None:
@@ -189,7 +203,7 @@ def test_exactly_these_sockets_are_made() -> None:
         assert verdict("socket", family, 1, 0) == (ALLOW if known else "EAFNOSUPPORT")
     for level in range(300):
         for option in range(80):
-            routes = (level, option) in {(0, 4), (41, 6), (41, 57)}
+            routes = option in {0: (4, 50), 1: (25, 62), 41: (6, 32, 50, 57, 76)}.get(level, ())
             joins = (level, option) in {*((0, n) for n in (35, 39, 42, 46)), *((41, n) for n in (20, 27, 42, 46))}
             assert verdict("setsockopt", 3, level, option) == ("EPERM" if routes else "ENODEV" if joins else ALLOW)
 

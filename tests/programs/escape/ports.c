@@ -100,9 +100,26 @@ static void tcp_given_up(void)
 	judge_read(fd, "whoever has the port now");
 }
 
+/* A connection that is made when the first bytes are sent: by then, the listener of one's own has given its port up. */
+static void tcp_put_off(void)
+{
+	struct sockaddr_in a = port(0);
+	int own = new_socket(AF_INET, SOCK_STREAM, 0), fd = new_socket(AF_INET, SOCK_STREAM, 0), on = 1;
+
+	need(setsockopt(own, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)), "SO_REUSEADDR");
+	must(bind(own, (void *)&a, sizeof(a)), "bind");
+	must(listen(own, 1), "listen");
+	need(setsockopt(fd, IPPROTO_TCP, TCP_FASTOPEN_NO_COOKIE, &on, sizeof(on)), "TCP_FASTOPEN_NO_COOKIE");
+	must(setsockopt(fd, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, &on, sizeof(on)), "TCP_FASTOPEN_CONNECT");
+	must(connect(fd, (void *)&a, sizeof(a)), "connect");
+	close(own);
+	judge_next_owner(fd, ntohs(a.sin_port));
+}
+
 const struct attack attacks[] = {
 	{"udp-given-up", udp_given_up},
 	{"udp-disconnected", udp_disconnected},
 	{"tcp-given-up", tcp_given_up},
+	{"tcp-put-off", tcp_put_off},
 	{0},
 };

@@ -200,6 +200,33 @@ static void routed(void)
 	judge(sendmsg(fd, &m, 0), "IP_RETOPTS");
 }
 
+/* The interface that packets for a permitted address leave by, here the loopback device: ARG 0 how it is chosen. */
+static void interface(void)
+{
+	const char *how = argument(0);
+	const int index = 1, network_order = (int)htonl(1);
+	const struct in6_pktinfo info = {.ipi6_ifindex = 1};
+	const struct {
+		const char *name;
+		int family, level, option;
+		const void *value;
+		socklen_t len;
+	} ways[] = {
+		{"device", AF_INET, SOL_SOCKET, SO_BINDTODEVICE, "lo", 2},
+		{"index", AF_INET, SOL_SOCKET, SO_BINDTOIFINDEX, &index, sizeof(index)},
+		{"unicast", AF_INET, IPPROTO_IP, IP_UNICAST_IF, &network_order, sizeof(network_order)},
+		{"unicast6", AF_INET6, IPPROTO_IPV6, IPV6_UNICAST_IF, &network_order, sizeof(network_order)},
+		{"information6", AF_INET6, IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof(info)},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(ways); i++)
+		if (!strcmp(ways[i].name, how))
+			judge(setsockopt(new_socket(ways[i].family, SOCK_DGRAM, 0), ways[i].level, ways[i].option,
+			                 ways[i].value, ways[i].len),
+			      how);
+	untried("no such way: %s", how);
+}
+
 static void tcp_bind(void)
 {
 	struct sockaddr_in a = port(0);
@@ -307,6 +334,7 @@ const struct attack attacks[] = {
 	{"udp-sendmsg", udp_sendmsg},
 	{"udp-sendmmsg", udp_sendmmsg},
 	{"routed", routed},
+	{"interface", interface},
 	{"tcp-bind", tcp_bind},
 	{"tcp-listen", tcp_listen},
 	{"multicast", multicast},
