@@ -15,7 +15,8 @@ from capwrap.observe.recipes import Recipe, Recipes
 RACES_MAX = 1000
 """races that are told"""
 _SIZE_MAX = 64 << 20
-_ESCAPED = re.compile(r"\\([ #:\\])|\$\$")
+_ESCAPED = re.compile(r"\\([ #:\\%*?[])|\$\$")
+_PATTERN = re.compile(r"(?<!\\)%")
 _ASSIGNS = re.compile(r"\s*(?:override\s|export\s|private\s)?\s*[^\s:=]+\s*[:?+!]?:?=")
 _DATA_BASE = "# Make data base, printed on"
 _NODE = re.compile(r'^"(\w+)" \[label="(.*)"\]$', re.MULTILINE)
@@ -110,7 +111,7 @@ def _read_makefile(text: str, cwd: str, rules: Rules) -> None:
         none = False
         if line.strip() and not line.startswith("#"):
             recipes = []
-        if head is None or tail.startswith("=") or "%" in head or "$(" in head or _ASSIGNS.match(tail):
+        if head is None or tail.startswith("=") or _PATTERN.search(head) or "$(" in head or _ASSIGNS.match(tail):
             continue
         tail, semicolon, command = tail.removeprefix(":").partition(";")
         needs = [word for word in _words(tail) if not word.startswith("$(")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -11,51 +12,78 @@ if TYPE_CHECKING:
     from capwrap.observe.declared import Comparison, Race
     from capwrap.observe.deps import Action
 
-_GLOB = set("*?[]~ \t()$#\\%,")
+#: Characters that make(1) reads as something else wherever they stand in a rule, and has no escape for.
+_NOT_IN_MAKE = re.compile(r"[\0-\x1f\x7f;=|]|^~|[ \\&]$|\(.*\)$|^\.[A-Z_]+$")
+_MARKED_IN_MAKE = re.compile(r"(\\*)([ #:*?[])")
+#: What make takes apart in turn, each with escapes of its own, so that a name with two of them is read otherwise.
+_PATTERNS_OF_MAKE = (frozenset("\\"), frozenset("%"), frozenset("*?["))
+_NOT_IN_WILDCARD = set("*?[]~ ()$#\\%,:;|")
+#: What ninja takes as a part of a name (depfile_parser.in.cc); at anything else a name ends.
+_OF_NINJA = re.compile(r"(?!.*\\[:#$])[A-Za-z0-9+,/_:.~(){}%=@\[\]!\\ #$\x80-\U0010ffff-]+(?<![\\:])")
 
 
 class Unwritable(ValueError):
     """A name that a depfile cannot hold."""
 
 
-def escape(path: str) -> str:
-    """A name in a depfile, as make and ninja read it (gcc -MD writes the same). Raises Unwritable."""
-    if "\n" in path or "\r" in path:
+def prerequisite(path: str) -> str:
+    """A name as make reads it behind the colon of a rule. Raises Unwritable."""
+    if _NOT_IN_MAKE.search(path) or sum(not each.isdisjoint(path) for each in _PATTERNS_OF_MAKE) > 1:
         raise Unwritable(path)
-    escaped = path.replace("\\", "\\\\") if "\\ " in path or "\\#" in path or path.endswith("\\") else path
-    return escaped.replace(" ", "\\ ").replace("\t", "\\\t").replace("#", "\\#").replace("$", "$$")
+    return _MARKED_IN_MAKE.sub(r"\1\1\\\2", path).replace("$", "$$")
+
+
+def target(path: str) -> str:
+    """A name as make reads it before the colon of a rule, where a `%` would make a pattern of it. Raises Unwritable."""
+    return prerequisite(path).replace("%", "\\%")
+
+
+def ninja_name(path: str) -> str:
+    """A name as ninja reads it in a depfile. Raises Unwritable."""
+    if not _OF_NINJA.fullmatch(path):
+        raise Unwritable(path)
+    spaced = re.sub(r"(\\*) ", r"\1\1\\ ", path)
+    return spaced.replace("#", "\\#").replace("$", "$$")
 
 
 def make(action: Action, targets: list[str], shown: Callable[[str], str], skip: Callable[[str], None]) -> Iterator[str]:
     """A rule, as text. What was looked for in vain is needed as soon as it is there, by $(wildcard); a file that goes
     away is no error, by an empty rule of its own (gcc -MP). `skip` is told what cannot be written.
     """
-    written = _escaped(targets, shown, skip)
-    inputs = _escaped([path for path in action.inputs() if path not in set(targets)], shown, skip)
+    needs = [path for path in action.inputs() if path not in set(targets)]
+    inputs = _escaped(prerequisite, needs, shown, skip)
+    written = _escaped(target, targets, shown, skip)
+    if not written:
+        return
     yield " ".join(written) + ":"
     for name in inputs:
         yield f" \\\n {name}"
     for path in action.absent():
         name = shown(path)
-        if _GLOB.isdisjoint(name) and name.isprintable():
+        if _NOT_IN_WILDCARD.isdisjoint(name) and name.isprintable():
             yield f" \\\n $(wildcard {name})"
     yield "\n"
     for name in inputs:
-        yield f"\n{name}:\n"
+        yield "\n" + name.replace("%", "\\%") + ":\n"
 
 
 def ninja(
     action: Action, targets: list[str], shown: Callable[[str], str], skip: Callable[[str], None]
 ) -> Iterator[str]:
     """A rule for ninja's `depfile`, which has no word for what is not there."""
-    inputs = _escaped([path for path in action.inputs() if path not in set(targets)], shown, skip)
-    yield " ".join(_escaped(targets, shown, skip)) + ":"
+    inputs = _escaped(ninja_name, [path for path in action.inputs() if path not in set(targets)], shown, skip)
+    written = _escaped(ninja_name, targets, shown, skip)
+    if not written:
+        return
+    yield " ".join(written) + ":"
     for name in inputs:
         yield f" \\\n {name}"
     yield "\n"
 
 
-def _escaped(paths: list[str], shown: Callable[[str], str], skip: Callable[[str], None]) -> list[str]:
+def _escaped(
+    escape: Callable[[str], str], paths: list[str], shown: Callable[[str], str], skip: Callable[[str], None]
+) -> list[str]:
     names: list[str] = []
     for path in paths:
         try:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,8 +14,8 @@ from recorded import Written
 
 from capwrap.cli import main
 from capwrap.observe.declared import RACES_MAX, races, read_rules
-from capwrap.observe.depfile import Unwritable, escape
-from capwrap.observe.deps import Action, Collector
+from capwrap.observe.depfile import make, ninja
+from capwrap.observe.deps import Action, Collector, Name, Use
 from capwrap.observe.reading import Events
 
 
@@ -78,19 +80,112 @@ def test_names_that_were_looked_for_in_vain_are_told_as_they_were_asked() -> Non
     assert action(record).absent() == ["/elsewhere/y.h", "/s/early/x.h"]
 
 
-@pytest.mark.parametrize(
-    ("path", "written"),
-    [("a b", "a\\ b"), ("a#b", "a\\#b"), ("a$b", "a$$b"), ("plain-1.c", "plain-1.c"), ("\udcff", "\udcff")],
+ODD_NAMES = (
+    *(
+        "a b",
+        "a#b",
+        "a$b",
+        "a\\\\ b",
+        "a\\b\\ c",
+        "a:b",
+        "a%b",
+        "[a]",
+        "a*",
+        "?",
+        "a&b",
+        "a'b",
+        "(a)b",
+        "./~a",
+        "a;b",
+        "a=b",
+    ),
+    *(
+        "x; touch ran #=",
+        "|",
+        "a|b",
+        "a&",
+        "~root",
+        "a\\",
+        "a ",
+        "a\tb",
+        "lib(x)",
+        ".PHONY",
+        "a\\%b",
+        "\udcff",
+        "\v",
+        "a:",
+    ),
 )
-def test_a_name_is_escaped_as_make_reads_it(path: str, written: str) -> None:
-    assert escape(path) == written
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_make_reads_a_name_as_it_is_or_it_is_left_out_with_a_word(tmp_path: Path, name: str) -> None:
+    """And no name is a recipe, an assignment, or what makes a makefile unreadable."""
+    for needed, made in ((name, "out"), ("in", name)):
+        left_out: list[str] = []
+        action = reads(needed, "last", made=made)
+        action.names[f"absent/{name}"] = Name(Use.ABSENT)
+        text = "".join(make(action, [made], str, left_out.append))
+        assert left_out in ([], [name])
+        if made in left_out:
+            assert text == ""
+            continue
+        (tmp_path / "M").write_text(text, errors="surrogateescape")
+        for file, time in ((needed, 1000), ("last", 1000), (made, 2000), ("a", 3000), ("b", 3000)):
+            touch(tmp_path / file, time)
+        assert not outdated(tmp_path, made)
+        for file in ("last", needed):
+            if file not in left_out:
+                touch(tmp_path / file, 3000)
+                assert outdated(tmp_path, made)
+                touch(tmp_path / file, 1000)
+        (tmp_path / needed).unlink()
+        outdated(tmp_path, made)  # that it has gone is no error
+        assert not (tmp_path / "ran").exists()
+
+
+def reads(*names: str, made: str) -> Action:
+    return Action("e", ["x"], names={made: Name(Use.WRITTEN | Use.MADE)} | {name: Name(Use.READ) for name in names})
+
+
+def touch(path: Path, time: int) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.touch()
+    os.utime(path, (time, time))
+
+
+def outdated(directory: Path, target: str) -> bool:
+    """Whether make, which is to find nothing wrong with the makefile M, would make a target that is there anew."""
+    command = ["make", "-rRdn", "-f", "M", "--", target]
+    ran = subprocess.run(command, cwd=directory, capture_output=True, check=True, env=os.environ | {"LC_ALL": "C"})
+    return b"is newer than target" in ran.stdout
+
+
+def test_ninja_reads_a_name_as_it_is_or_it_is_left_out_with_a_word(tmp_path: Path) -> None:
+    left_out: list[str] = []
+    text = "".join(ninja(reads(*ODD_NAMES, made="out"), ["out"], str, left_out.append))
+    assert len(left_out) < len(ODD_NAMES) / 2
+    (tmp_path / "written").write_text(text, errors="surrogateescape")
+    rule = "rule r\n command = touch out && cp written d\n depfile = d\n deps = gcc\nbuild out: r\n"
+    (tmp_path / "build.ninja").write_text(rule)
+    subprocess.run(["ninja"], cwd=tmp_path, check=True, capture_output=True)
+    listed = subprocess.run(["ninja", "-t", "deps"], cwd=tmp_path, check=True, capture_output=True).stdout
+    found = [os.fsdecode(line[4:]) for line in listed.splitlines() if line.startswith(b"    ")]
+    assert sorted(found) == sorted(os.path.normpath(name) for name in set(ODD_NAMES) - set(left_out))
+
+
+def test_what_make_was_told_is_read_as_it_was_declared(tmp_path: Path) -> None:
+    names = [f"/s/{name}" for name in ("a b", "a#b", "a$b", "a:b", "a%b", "[a]", "a*", "?", "plain-1.c")]
+    written = tmp_path / "d"
+    left_out: list[str] = []
+    written.write_text("".join(make(reads(*names, made="/s/100%"), ["/s/100%"], str, left_out.append)))
+    assert left_out == []
+    assert read_rules(str(written), "/").needs["/s/100%"] == set(names)
 
 
 def test_a_name_that_no_depfile_can_hold_is_left_out_with_a_word(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(Unwritable):
-        escape("a\nb: evil")
     record = Written()
     record.access("/s/x\ny: z", "read")
     record.access("/s/o", "write", "create")
