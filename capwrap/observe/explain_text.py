@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 from capwrap.observe.refusals import quote
@@ -18,6 +19,7 @@ ANNOTATIONS_MAX = 10
 """annotations of one level that GitHub takes from one step"""
 _COMMAND_MAX = 400  # characters of a command line that are shown
 _FRAMES_SHOWN = 16
+_COMMAND = re.compile(r"^( *)::", re.MULTILINE)
 
 
 def as_text(one: Explanation) -> str:
@@ -121,8 +123,8 @@ def _clean(text: str | None) -> str | None:
 def github(explanations: list[Explanation], refusals: int, untold: int, places: Places) -> Iterator[str]:
     """Workflow commands: at most ANNOTATIONS_MAX annotations, one a path and kind, and everything in a log group.
 
-    What a record says stands behind text of ours on every line, for GitHub takes a line that begins with `::` as a
-    command, and so one that holds `##[`.
+    GitHub takes a line that begins with `::` as a command, spaces before it or not, and so one that holds `##[`; what
+    a record says has neither.
     """
     grouped: dict[tuple[str, str], list[Explanation]] = {}
     for one in explanations:
@@ -137,7 +139,7 @@ def github(explanations: list[Explanation], refusals: int, untold: int, places: 
     if groups:
         yield f"::group::capwrap: {count(refusals, 'call')} refused, explained\n"
         for one in explanations:
-            yield as_text(one).replace("##[", "##\\x5b")
+            yield _COMMAND.sub(r"\1\\x3a:", as_text(one)).replace("##[", "##\\x5b")
         yield "::endgroup::\n"
 
 

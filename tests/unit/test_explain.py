@@ -156,6 +156,21 @@ def test_no_name_reaches_the_terminal_or_the_log_as_a_command(
         json.loads(out)
 
 
+def test_no_word_at_the_head_of_a_line_is_a_command_for_github(
+    tmp_path: Path, record: Written, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Spaces before it or not (ActionCommand.TryParseV2 of the runner)."""
+    record.start(200, 100)
+    record.exec(200, "::stop-commands::x")
+    stack = [{"symbol": "main"}, {"symbol": "::add-mask::e", "module": "m"}]
+    record.refusal("/x", "read", pid=200, stack=stack, argv=["::stop-commands::x"])
+    out = explain(record.save(tmp_path / "e"), "--format", "github", capfd=capfd)
+    assert "add-mask" in out
+    assert "stop-commands" in out
+    commands = [line.split()[0] for line in map(str.lstrip, out.splitlines()) if line.startswith("::")]
+    assert commands == ["::error", "::group::capwrap:", "::endgroup::"]
+
+
 def test_a_million_characters_and_depths_do_no_harm(
     tmp_path: Path, record: Written, capfd: pytest.CaptureFixture[str]
 ) -> None:
