@@ -163,11 +163,22 @@ class Events:
             raise EventsError(f"{where}: no JSON: {_short(error)}") from None
         if not isinstance(record, dict) or not isinstance(record.get("type"), str):
             raise EventsError(f"{where}: no object with a `type`")
+        if b"\\u" in raw and not _is_of_characters(record):
+            raise EventsError(f"{where}: half of a surrogate pair, which is no character")
         try:
             _check(record)
         except (ValueError, OverflowError) as error:
             raise EventsError(f"{where}: {error}") from None
         return record
+
+
+def _is_of_characters(record: Record) -> bool:
+    """Whether texts hold no escaped half of a pair, which nobody could write as UTF-8. U+DC80 to U+DCFF are bytes."""
+    try:
+        json.dumps(record, ensure_ascii=False).encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _no_number(text: str) -> float:

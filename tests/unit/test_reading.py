@@ -99,6 +99,8 @@ def test_what_is_no_record_is_named(tmp_path: Path, content: bytes, says: str) -
     ("line", "says"),
     [
         ("not json", "no JSON"),
+        ('{"type":"process","event":"exec","pid":1,"argv":["\\uD800"]}', "half of a surrogate pair"),
+        ('{"type":"access","stack":[{"symbol":"\\udbff"}]}', "half of a surrogate pair"),
         ("[1]", "no object with a `type`"),
         ("[" * 90_000, "nested too deeply"),
         ('{"type":"access","id":1}', "`pid` is missing"),
