@@ -29,20 +29,6 @@ static bool has_host(const struct cw_node *n)
 	return n->kind == CW_NODE_DIR || n->kind == CW_NODE_NAME || n->kind == CW_NODE_PRIVATE;
 }
 
-static uint32_t host_find(struct cw_engine *e, const char *path, size_t len)
-{
-	for (uint32_t i = hash_path(path, len);; i++) {
-		uint32_t v = e->host_hash[i & e->host_mask];
-
-		if (!v)
-			return CW_NONE;
-		const char *h = host_of(e, v - 1);
-
-		if (!strncmp(h, path, len) && !h[len])
-			return v - 1;
-	}
-}
-
 static int hash_hosts(struct cw_engine *e)
 {
 	uint32_t want = 64;
@@ -53,14 +39,13 @@ static int hash_hosts(struct cw_engine *e)
 	e->host_mask = want - 1;
 	if (!e->host_hash)
 		return cw_failed(e, "out of memory");
-	/* two passes: where several nodes show one place, the one that shows it under its own path wins */
+	/* two passes: of several nodes that show one place, the one that shows it under its own path is found first */
 	for (int pass = 0; pass < 2; pass++)
 		for (uint32_t n = 0; n < e->im.n_nodes; n++) {
 			const struct cw_node *d = &e->im.nodes[n];
 			const char *h = has_host(d) ? host_of(e, n) : "";
 
-			if (!*h || ((d->flags & CW_NODE_IDENTITY) == 0) != pass ||
-			    host_find(e, h, strlen(h)) != CW_NONE)
+			if (!*h || ((d->flags & CW_NODE_IDENTITY) == 0) != pass)
 				continue;
 			uint32_t i = hash_path(h, strlen(h));
 
@@ -69,6 +54,49 @@ static int hash_hosts(struct cw_engine *e)
 			e->host_hash[i & e->host_mask] = n + 1;
 		}
 	return 0;
+}
+
+/*
+ * Does the path of `node` with `rest` behind it, the end of a host path, lead to that host path? Not where a rule beneath the
+ * node has put something else there, which hides what the host has: the rights of the one are not those of the other.
+ */
+static bool is_shown_by(struct cw_engine *e, uint32_t node, const char *host, const char *rest)
+{
+	for (;;) {
+		while (*rest == '/')
+			rest++;
+		if (!*rest)
+			return true;
+		const char *from = rest;
+
+		rest = strchrnul(rest, '/');
+		node = cw_child(&e->im, node, from, (size_t)(rest - from));
+		if (node == CW_NONE)
+			return true;
+		const struct cw_node *n = &e->im.nodes[node];
+		const char *its = has_host(n) ? host_of(e, node) : "";
+		size_t len = (size_t)(rest - host);
+
+		if (has_host(n) && (strncmp(its, host, len) != 0 || its[len]))
+			return false;
+		if (n->kind == CW_NODE_LINK && *rest)
+			return false; /* it leads elsewhere */
+	}
+}
+
+/* A node that shows the host path by the rule for its first `len` bytes, or CW_NONE. */
+static uint32_t host_find(struct cw_engine *e, const char *host, size_t len, const char *rest)
+{
+	for (uint32_t i = hash_path(host, len);; i++) {
+		uint32_t v = e->host_hash[i & e->host_mask];
+
+		if (!v)
+			return CW_NONE;
+		const char *h = host_of(e, v - 1);
+
+		if (!strncmp(h, host, len) && !h[len] && is_shown_by(e, v - 1, host, rest))
+			return v - 1;
+	}
 }
 
 int cw_reverse(struct cw_engine *e, const char *host, char *dst, size_t size)
@@ -90,7 +118,9 @@ int cw_reverse(struct cw_engine *e, const char *host, char *dst, size_t size)
 		return -ENOENT;
 	}
 	for (;;) {
-		uint32_t node = host_find(e, host, n ? n : 1);
+		/* the root of the host as a grant has no slash of its own to give */
+		const char *rest = n == 1 && len > 1 ? host : host + n;
+		uint32_t node = host_find(e, host, n ? n : 1, rest);
 
 		if (node != CW_NONE) {
 			int at = cw_node_path(&e->im, node, dst, size);
@@ -99,11 +129,6 @@ int cw_reverse(struct cw_engine *e, const char *host, char *dst, size_t size)
 				return at;
 			if (at == 1)
 				at = 0;
-			/* the root of the host as a grant has no slash of its own to give */
-			const char *rest = host + (n ? n : 0);
-
-			if (n == 1 && len > 1)
-				rest = host;
 			size_t r = strlen(rest);
 
 			if (n == len)

@@ -141,6 +141,13 @@ def test_the_mode_of_an_inherited_file_outside_cannot_be_changed(arena: Arena) -
     arena.holds("escape/inherited", "stdin-chmod", stdin="secret/file")
 
 
+@pytest.mark.stopped_by("supervisor")
+@pytest.mark.parametrize("call", [("stdin-reopen", "/proc/self/fd/0"), ("stdin-chmod",)])
+def test_an_inherited_file_has_no_rights_of_the_grant_that_hides_its_name(arena: Arena, call: tuple[str, ...]) -> None:
+    options = "--pure --ro {base} --ro /proc --rw {base}/other={base}/secret"
+    arena.holds("escape/inherited", *call, stdin="secret/file", options=options.split(), static=True, why="EACCES")
+
+
 @pytest.mark.stopped_by("rewriter", "Landlock")
 @pytest.mark.parametrize("flags", [os.O_RDONLY, os.O_PATH])
 def test_an_inherited_program_outside_cannot_be_run(arena: Arena, flags: int) -> None:

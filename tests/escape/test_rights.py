@@ -77,6 +77,27 @@ def test_no_default_list_of_permissions_is_set_without_the_right(arena: Arena) -
 
 
 @pytest.mark.stopped_by("supervisor")
+@pytest.mark.parametrize(
+    ("attack", "hiding"),
+    [
+        ("write-by-descriptor", "--rw {base}/other/file={base}/ro/file"),
+        ("mode-by-descriptor", "--rw {base}/other={base}/ro"),
+    ],
+)
+def test_a_file_has_no_rights_of_the_grant_that_hides_its_name(arena: Arena, attack: str, hiding: str) -> None:
+    options = f"--pure --ro {{base}} --ro {{base}}=/seen --ro /proc {hiding}"
+    arena.holds(
+        "escape/rights",
+        attack,
+        "/seen/ro/file",
+        native_args=["{base}/ro/file"],
+        options=options.split(),
+        static=True,
+        why="EACCES",
+    )
+
+
+@pytest.mark.stopped_by("supervisor")
 def test_a_file_is_not_read_through_a_path_descriptor_without_the_right(arena: Arena) -> None:
     grant = ["--grant", "lookup,fstat:{base}/partly"]
     arena.holds("escape/rights", "read-path-descriptor", setup=partly_granted, options=grant, why="EACCES")

@@ -115,6 +115,20 @@ static void removed_behind_closed(void)
 	judge(fchmod(fd, 0777), "fchmod");
 }
 
+/* By what an open for reading gave. */
+static void write_by_descriptor(void)
+{
+	char link[64];
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", need(open(path(), O_RDONLY | O_CLOEXEC), path()));
+	judge(open(link, O_WRONLY | O_CLOEXEC), link);
+}
+
+static void mode_by_descriptor(void)
+{
+	judge(fchmod(need(open(path(), O_RDONLY | O_CLOEXEC), path()), 0777), "fchmod");
+}
+
 /* What an O_PATH descriptor refers to, where one for reading is not given. */
 static void read_path_descriptor(void)
 {
@@ -144,6 +158,8 @@ const struct attack attacks[] = {
 	{"mode-by-attribute-of-descriptor", mode_by_attribute_of_descriptor},
 	{"mode-by-removing", mode_by_removing},
 	{"default-list", default_list},
+	{"write-by-descriptor", write_by_descriptor},
+	{"mode-by-descriptor", mode_by_descriptor},
 	{"read-path-descriptor", read_path_descriptor},
 	{"list-path-descriptor", list_path_descriptor},
 	{"watch-delivered", watch_delivered},
