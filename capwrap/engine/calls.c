@@ -169,6 +169,12 @@ int64_t cw_judge(struct cw_engine *e, struct cw_task *t, int nr, const uint64_t 
 	return e->im.h->violation_errno ? -(int64_t)e->im.h->violation_errno : o.ret;
 }
 
+/* These stop where the policy limits how many there are. */
+static bool makes_thread(int nr)
+{
+	return nr == SYS_clone || nr == SYS_fork || nr == SYS_vfork;
+}
+
 /* NOLINTNEXTLINE(misc-no-recursion): see cw_resume_rewrite */
 void cw_decide_stopped(struct cw_engine *e, struct cw_task *t, struct user_regs_struct *regs, enum cw_try again)
 {
@@ -185,6 +191,8 @@ void cw_decide_stopped(struct cw_engine *e, struct cw_task *t, struct user_regs_
 	e->unreadable = false;
 	switch (decide(e, t, (int)regs->orig_rax, args, again, &o)) {
 	case CW_PLAN_PASS:
+		/* one that fails has no event, but an end */
+		t->forking = makes_thread((int)regs->orig_rax);
 		cw_record_call(e, t, 0);
 		cw_resume_pass(e, t);
 		return;

@@ -169,6 +169,17 @@ static uint64_t op_publish_addr(struct cw_ctx *c, uint64_t region, const void *a
 	return cw_publish_addr(container(c), region, addr, len);
 }
 
+/* With those that are being made: several threads may fork at once. */
+static int64_t threads(const struct cw_engine *e)
+{
+	int64_t n = e->n_tasks;
+	const struct cw_task *t = e->asked;
+
+	for (int i = 0; i < e->n_tasks; i++, t = t->after)
+		n += t->forking;
+	return n;
+}
+
 static int64_t op_fact(struct cw_ctx *c, int fact)
 {
 	struct cw_engine *e = container(c);
@@ -183,7 +194,7 @@ static int64_t op_fact(struct cw_ctx *c, int fact)
 	case CW_FACT_MAKE_SOCK:
 		return e->make_sock;
 	case CW_FACT_THREADS:
-		return e->n_tasks;
+		return threads(e);
 	default:
 		return 0;
 	}

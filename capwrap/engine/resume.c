@@ -18,7 +18,8 @@
 void cw_resume(struct cw_task *t, int sig)
 {
 	/* ESRCH: killed meanwhile; its exit is reported */
-	(void)ptrace(t->pending == CW_OBSERVED ? PTRACE_SYSCALL : PTRACE_CONT, t->tid, NULL, (void *)(long)sig);
+	(void)ptrace(t->pending == CW_OBSERVED || t->forking ? PTRACE_SYSCALL : PTRACE_CONT, t->tid, NULL,
+	             (void *)(long)sig);
 }
 
 void cw_kill_process(struct cw_engine *e, struct cw_task *t, const char *why)

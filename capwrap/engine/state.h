@@ -96,6 +96,7 @@ struct cw_task {
 	uint64_t untraced;  /* in a trace: where CLONE_UNTRACED is to be put back; 0: nowhere */
 	bool held;          /* in a trace: in its first stop, until its parent's event */
 	bool unannounced;   /* seen, its parent's event not yet */
+	bool forking;       /* a fork of its passed, whose child is not in the book yet */
 	bool launching;     /* our own code before COMMAND: not yet the target */
 	struct tptr count;  /* sendmmsg: where the result goes */
 	uint64_t addressed; /* the published address that it uses in the stub; 0: none */

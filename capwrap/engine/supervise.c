@@ -19,6 +19,7 @@ static void on_new(struct cw_engine *e, struct cw_task *parent)
 	struct user_regs_struct regs;
 	int tid;
 
+	parent->forking = false;
 	cw_forget_result(e, parent);
 	if (ptrace(PTRACE_GETEVENTMSG, parent->tid, NULL, &msg) || ptrace(PTRACE_GETREGS, parent->tid, NULL, &regs)) {
 		cw_resume(parent, 0);
@@ -93,6 +94,16 @@ static bool has_filter_of_its_own(struct cw_engine *e, const struct origin *o)
 	return o->filters > e->filters;
 }
 
+/* It is in the book now, and not to be counted for its maker as well, which has stopped with its number. */
+static void count_once(const struct cw_task *made)
+{
+	unsigned long number;
+
+	for (struct cw_task *t = made->after; t != made; t = t->after)
+		if (t->forking && !ptrace(PTRACE_GETEVENTMSG, t->tid, NULL, &number) && (int)number == made->tid)
+			t->forking = false;
+}
+
 /*
  * A thread that stopped before its parent's event came: it is of the target, since we trace it. Of whom it was made is not
  * known yet: with CLONE_PARENT it has the parent of its maker.
@@ -118,8 +129,10 @@ static struct cw_task *adopt_unknown(struct cw_engine *e, int tid)
 	}
 	struct cw_task *t = proc ? cw_task_add(e, tid, proc) : NULL;
 
-	if (t)
+	if (t) {
 		t->unannounced = true;
+		count_once(t);
+	}
 	return t;
 }
 
@@ -345,8 +358,10 @@ static void on_stop(struct cw_engine *e, struct cw_task *t, int status)
 				cw_on_exec_failed(e, t);
 			else if (t->pending == CW_OBSERVED)
 				cw_trace_exit(e, t);
-			else
+			else {
+				t->forking = false; /* it failed */
 				cw_resume(t, 0);
+			}
 			return;
 		}
 		cw_on_signal(e, t, sig);

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from support.compare import Bench, write_files
+from support.programs import Programs
 
 
 @pytest.fixture
@@ -286,6 +287,13 @@ print(os.waitpid(os.spawnlp(os.P_NOWAIT, "true", "true"), 0)[1])
     each_bench.fresh({"forks.py": program})
     done = each_bench.confined(["/usr/bin/python3", "forks.py"], options=("-q", "--limit", "processes=10"))
     assert done.text == "9 Resource temporarily unavailable\n0\n", done.describe()
+
+
+def test_the_limit_of_processes_holds_for_threads_that_fork_at_once(each_bench: Bench, programs: Programs) -> None:
+    # 21 threads, and as many children as the limit has room for: each that fails is answered before it ends.
+    program = programs("system/brood")
+    done = each_bench.confined([program, "20"], options=("-q", "--rox", program.parent, "--limit", "processes=30"))
+    assert done.text == "9 made, 11 refused\n", done.describe()
 
 
 AS_SOMEBODY_ELSE = """
