@@ -43,10 +43,10 @@ static void violation(struct cw_engine *e, struct cw_task *t, int64_t *ret)
 		return;
 	switch (h->violation) {
 	case CW_VIOLATION_TRAP:
-		(void)syscall(SYS_tgkill, t->proc->pid, t->tid, SIGTRAP);
+		(void)cw_send_signal(t->proc, t->tid, SIGTRAP);
 		break;
 	case CW_VIOLATION_STOP: {
-		(void)syscall(SYS_tgkill, t->proc->pid, t->tid, SIGSTOP);
+		(void)cw_send_signal(t->proc, t->tid, SIGSTOP);
 		/* with COMMAND we stop too (on_stop), and go on with it */
 		int job = t->proc->pid == e->root_pid && (e->run->flags & CW_RUN_FOREGROUND) ? (int)getpid()
 		                                                                             : t->proc->pid;
@@ -304,7 +304,7 @@ void cw_decide_notified(struct cw_engine *e, const struct seccomp_notif *n)
 	    o.delivery.fd < 0) {
 		/* at most its tracer can read it, and only at a stop: this signal brings one, and ends there (cw_on_signal) */
 		t->called = true;
-		(void)syscall(SYS_tgkill, t->proc->pid, t->tid, SIGSTOP);
+		(void)cw_send_signal(t->proc, t->tid, SIGSTOP);
 	} else {
 		int64_t ret = answer_of(e, t, kind, &o);
 

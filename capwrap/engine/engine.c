@@ -57,9 +57,11 @@ int cw_signal(int sig)
 {
 	int pid = atomic_load(&command_pid);
 
+	const struct cw_proc command = {.pid = pid, .pidfd = -1};
+
 	if (pid <= 0)
 		return -ESRCH;
-	return kill(pid, sig) ? -errno : 0;
+	return cw_send_signal(&command, 0, sig) ? 0 : -errno;
 }
 
 static void forward(int sig, siginfo_t *info, void *context)

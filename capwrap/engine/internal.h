@@ -195,6 +195,7 @@ struct cw_task *cw_task_add(struct cw_engine *e, int tid, struct cw_proc *proc);
 struct cw_proc *cw_proc_add(struct cw_engine *e, int pid, struct cw_proc *parent);
 void cw_drop_late(struct cw_task *t);
 void cw_task_drop(struct cw_engine *e, struct cw_task *t);
+bool cw_send_signal(const struct cw_proc *p, int tid, int sig); /* tid 0: to the process; false: with errno */
 void cw_kill_all(struct cw_engine *e, int sig);
 
 /* exec_stop.c: what happens at an exec stop */

@@ -201,7 +201,7 @@ static int64_t op_truncate(struct cw_task *t, struct cw_place *p, uint64_t size,
 	if (fstat(p->fd, &st))
 		return -errno;
 	if (size > limit && size > (uint64_t)st.st_size) {
-		(void)syscall(SYS_tgkill, t->proc->pid, t->tid, SIGXFSZ);
+		(void)cw_send_signal(t->proc, t->tid, SIGXFSZ);
 		return -EFBIG;
 	}
 	if (S_ISREG(st.st_mode) && is_leased(st.st_ino)) {

@@ -25,11 +25,10 @@ void cw_resume(struct cw_task *t, int sig)
 void cw_kill_process(struct cw_engine *e, struct cw_task *t, const char *why)
 {
 	if (why && !e->res->message[0])
-		snprintf(e->res->message, sizeof(e->res->message), "process %d was killed: %s",
-		         t->proc ? t->proc->pid : t->tid, why);
-	if (!t->proc || t->proc->pidfd < 0 || syscall(SYS_pidfd_send_signal, t->proc->pidfd, SIGKILL, NULL, 0))
-		(void)syscall(SYS_tkill, t->tid, SIGKILL);
-	cw_resume(t, 0);
+		snprintf(e->res->message, sizeof(e->res->message), "process %d was killed: %s", t->proc->pid, why);
+	/* what lives on stays where it stopped */
+	if (cw_send_signal(t->proc, 0, SIGKILL) || errno == ESRCH)
+		cw_resume(t, 0);
 }
 
 bool cw_set_regs(struct cw_engine *e, struct cw_task *t, struct user_regs_struct *regs)

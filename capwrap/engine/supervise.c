@@ -50,7 +50,7 @@ static void on_new(struct cw_engine *e, struct cw_task *parent)
 		struct cw_task *t = proc ? cw_task_add(e, tid, proc) : NULL;
 
 		if (!t) {
-			(void)syscall(SYS_tkill, tid, SIGKILL);
+			(void)cw_send_signal(&(struct cw_proc){.pid = tid, .pidfd = -1}, 0, SIGKILL);
 			e->res->incomplete = 1;
 		} else {
 			if (cw_tracing(e))
@@ -347,7 +347,7 @@ static void on_stop(struct cw_engine *e, struct cw_task *t, int status)
 			/* The job that the outer shell sees is ours: stop with COMMAND, and go on with it. By this very
 			 * thread: it would go on for a moment if another of ours took the signal. */
 			(void)syscall(SYS_tgkill, getpid(), syscall(SYS_gettid), SIGSTOP);
-			(void)kill(e->root_pid, SIGCONT);
+			(void)cw_send_signal(t->proc, 0, SIGCONT);
 		}
 		return;
 	case 0:
@@ -435,8 +435,8 @@ static void on_event(struct cw_engine *e, int tid, int status)
 		t = adopt_unknown(e, tid);
 	if (!t) {
 		e->res->incomplete = 1;
-		(void)syscall(SYS_tkill, tid, SIGKILL);
-		(void)ptrace(PTRACE_CONT, tid, NULL, NULL);
+		if (cw_send_signal(&(struct cw_proc){.pid = tid, .pidfd = -1}, 0, SIGKILL) || errno == ESRCH)
+			(void)ptrace(PTRACE_CONT, tid, NULL, NULL);
 		return;
 	}
 	on_stop(e, t, status);

@@ -1,7 +1,9 @@
 /* The book of processes and threads. A process descriptor (pidfd) is held for every process. */
 #include "capwrap/engine/internal.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -133,14 +135,53 @@ void cw_task_drop(struct cw_engine *e, struct cw_task *t)
 	free(t);
 }
 
-/* To every process of the target, by its descriptor: nobody else can be meant. */
+/* By its descriptor, or to the one thread; where that cannot be, by its number, which is traced, and not reused. */
+static long send_to(const struct cw_proc *p, int tid, int sig)
+{
+	if (tid)
+		return syscall(SYS_tgkill, p->pid, tid, sig);
+	long sent = p->pidfd < 0 ? -1 : syscall(SYS_pidfd_send_signal, p->pidfd, sig, NULL, 0);
+
+	return sent && (p->pidfd < 0 || errno != ESRCH) ? kill(p->pid, sig) : sent;
+}
+
+/* The real user of a process; -1: it is gone. For a handler of signals, too. */
+static uid_t user_of(int pid)
+{
+	char path[48], text[2048];
+
+	snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	const char *ids = cw_read_text(path, text, sizeof(text)) ? strstr(text, "\nUid:") : NULL;
+
+	return ids ? (uid_t)strtoul(ids + 5, NULL, 10) : (uid_t)-1;
+}
+
+/*
+ * A signal to a process of the target, or to one thread of it. Who was root may have become somebody else, and root without
+ * CAP_KILL, as in some containers, may signal only those whose user it really is (kill_ok_by_cred in kernel/signal.c). False:
+ * it could not be sent, with errno; ESRCH where there is nobody any more.
+ */
+bool cw_send_signal(const struct cw_proc *p, int tid, int sig)
+{
+	if (!send_to(p, tid, sig))
+		return true;
+	if (errno != EPERM)
+		return false;
+	uid_t own = getuid(), its = user_of(p->pid);
+	/* the raw calls: of this thread alone */
+	bool sent = !syscall(SYS_setresuid, its, -1, -1) && !send_to(p, tid, sig);
+	int err = errno;
+
+	(void)syscall(SYS_setresuid, own, -1, -1);
+	errno = err;
+	return sent;
+}
+
 void cw_kill_all(struct cw_engine *e, int sig)
 {
 	pthread_mutex_lock(&e->lock);
 	for (int i = 0; i < CW_HASH; i++)
 		for (struct cw_proc *p = e->procs[i]; p; p = p->next)
-			if (p->pidfd < 0 || syscall(SYS_pidfd_send_signal, p->pidfd, sig, NULL, 0))
-				(void)kill(p->pid,
-				           sig); /* no descriptor left to open one: still traced, so not reused */
+			(void)cw_send_signal(p, 0, sig);
 	pthread_mutex_unlock(&e->lock);
 }
