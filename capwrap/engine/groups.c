@@ -11,11 +11,14 @@
  */
 #include "capwrap/engine/internal.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/timerfd.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 struct place {
@@ -150,10 +153,43 @@ int cw_group_stop(struct cw_engine *e, const struct cw_task *t, int sig)
 	return 0;
 }
 
-/* COMMAND has stopped, and we are about to. */
-bool cw_group_may_stop(struct cw_engine *e)
+/* Wakes the supervisor when the time of the run is over, and again until it says that it is awake: it may be about to stop. */
+static void be_clock(void *arg)
 {
-	return link_group(e);
+	const struct cw_engine *e = arg;
+	const struct itimerspec due = {
+		.it_value = {(time_t)(e->deadline_ns / 1000000000u), (long)(e->deadline_ns % 1000000000u)},
+		.it_interval = {0, 100000000},
+	};
+	int timer = (int)syscall(SYS_timerfd_create, CLOCK_MONOTONIC, 0);
+	uint64_t times;
+
+	if (timer < 0 || syscall(SYS_timerfd_settime, timer, TFD_TIMER_ABSTIME, &due, NULL))
+		return;
+	cw_helper_ready();
+	for (struct pollfd p = {.fd = timer, .events = POLLIN};;) {
+		cw_helper_wait(timer);
+		if (syscall(SYS_poll, &p, 1, 0) <= 0 || syscall(SYS_read, timer, &times, sizeof(times)) < 0)
+			return;
+		cw_helper_wake_supervisor();
+	}
+}
+
+/*
+ * COMMAND has stopped. The job that the outer shell sees is ours: stop with it, and go on with it; but not beyond the deadline,
+ * which nobody else keeps.
+ */
+void cw_stop_with_command(struct cw_engine *e, const struct cw_task *t)
+{
+	struct cw_helper clock = {.told = -1};
+
+	if (!link_group(e) || (e->deadline_ns && (cw_now() >= e->deadline_ns ||
+	                                          !cw_helper_start(e, &clock, "capwrap-clock", be_clock, e))))
+		return;
+	/* by this very thread: it would go on for a moment if another of ours took the signal */
+	(void)syscall(SYS_tgkill, getpid(), syscall(SYS_gettid), SIGSTOP);
+	cw_helper_end(&clock);
+	(void)cw_send_signal(t->proc, 0, SIGCONT);
 }
 
 /* setpgid(2), into a group of the target's or ours. */

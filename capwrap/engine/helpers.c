@@ -57,6 +57,12 @@ void cw_helper_wait(int other)
 	}
 }
 
+/* Whether it has stopped or not: SIGCONT. */
+void cw_helper_wake_supervisor(void)
+{
+	(void)syscall(SYS_pidfd_send_signal, SUPERVISOR, SIGCONT, NULL, 0);
+}
+
 /* By a thread of its own: the engine's waits for the children of its own, all of which are the target's. */
 static void *start(void *arg)
 {

@@ -207,7 +207,7 @@ void cw_find_jobserver(struct cw_engine *e, char *const *env);
 
 /* groups.c: the caller's process group */
 int cw_group_stop(struct cw_engine *e, const struct cw_task *t, int sig);
-bool cw_group_may_stop(struct cw_engine *e);
+void cw_stop_with_command(struct cw_engine *e, const struct cw_task *t);
 int cw_group_join(struct cw_engine *e, int pid, int group);
 void cw_group_end(struct cw_engine *e);
 
@@ -217,6 +217,7 @@ bool cw_helper_lives(const struct cw_helper *h);
 void cw_helper_end(struct cw_helper *h);
 void cw_helper_ready(void);
 void cw_helper_wait(int other);
+void cw_helper_wake_supervisor(void);
 long cw_helper_fork(void);
 _Noreturn void cw_helper_leave(void);
 

@@ -343,12 +343,8 @@ static void on_stop(struct cw_engine *e, struct cw_task *t, int status)
 			return;
 		}
 		(void)ptrace(PTRACE_LISTEN, t->tid, NULL, NULL);
-		if (t->tid == e->root_pid && (e->run->flags & CW_RUN_FOREGROUND) && cw_group_may_stop(e)) {
-			/* The job that the outer shell sees is ours: stop with COMMAND, and go on with it. By this very
-			 * thread: it would go on for a moment if another of ours took the signal. */
-			(void)syscall(SYS_tgkill, getpid(), syscall(SYS_gettid), SIGSTOP);
-			(void)cw_send_signal(t->proc, 0, SIGCONT);
-		}
+		if (t->tid == e->root_pid && (e->run->flags & CW_RUN_FOREGROUND))
+			cw_stop_with_command(e, t);
 		return;
 	case 0:
 		if (sig == (SIGTRAP | 0x80)) {

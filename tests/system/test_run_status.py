@@ -54,6 +54,13 @@ def test_124_is_a_timeout_that_only_sigkill_ended(bench: Bench) -> None:
     assert done.status == 124, done.describe()
 
 
+@pytest.mark.parametrize("script", ["kill -STOP $$", "trap 'kill -STOP $$' TERM; kill -STOP $$"], ids=["once", "again"])
+def test_124_is_a_timeout_of_a_command_that_stopped_itself(bench: Bench, script: str) -> None:
+    # Where COMMAND stops, capwrap does, as the job that a shell sees.
+    done = bench.confined(script, options=("-q", "--timeout", "1"), timeout=60)
+    assert done.status == 124, done.describe()
+
+
 def test_no_timeout_where_command_is_quick(bench: Bench) -> None:
     assert bench.confined("exit 5", options=("-q", "--timeout", "60")).status == 5
 
