@@ -128,6 +128,7 @@ enum cw_op {
 	CW_OP_DELIVER,      /* place 0's fd, opened by the host, as it is; arg[0] O_CLOEXEC or 0, arg[1] made for it */
 	CW_OP_LOOPBACK,     /* connect(arg[0], bytes) on the target's socket, if a socket of the target listens there */
 	CW_OP_BIND,         /* place 0, a new name; bind(arg[0]) of the target's socket to it */
+	CW_OP_SOCKET_NAME,  /* bytes[0..len) to `to`, and how long the whole is, arg[1], to arg[0] */
 	CW_OP_LISTEN,       /* listen(arg[0], arg[1]) on the target's socket, unless it is an inet one */
 };
 
@@ -241,6 +242,7 @@ enum cw_service {
 	CW_SERVICE_RLIMIT,   /* pid, resource, set?; ctx->scratch64: {soft, hard} to set or as the target sees them */
 	CW_SERVICE_DUMPABLE, /* set?, value: answered from a book, since the engine must be able to read the target */
 	CW_SERVICE_CAPGET,   /* pid; ctx->scratch64[0..2]: the sets as struct __user_cap_data_struct[2] lays them out */
+	CW_SERVICE_SOCKET_NAME, /* fd, peer?; ctx->bytes: the address it was bound to, and its length; 0: what the kernel says */
 	CW_SERVICE_JOIN,     /* pid, process group: 0, or -EPERM where it may not enter that */
 	CW_SERVICE_IPC_GET,  /* kind (0 shm, 1 sem, 2 msg), key, size or count, flags: an object that the target made */
 	CW_SERVICE_IPC_OWN,  /* kind, id: 1 if the target made it, else 0 */

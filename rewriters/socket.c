@@ -1,5 +1,5 @@
 /*
- * Sockets by address: connect, bind, sendto, sendmsg, sendmmsg, listen. An address is decided on a copy, and the kernel
+ * Sockets by address: connect, bind, sendto, sendmsg, sendmmsg, listen, and their names. An address is decided on a copy, and the kernel
  * uses the copy: it stands in the pad, where only what the policy permits for the whole run is ever published.
  */
 #include "rewriters/errno.h"
@@ -298,6 +298,7 @@ void cw_rw_bind(struct cw_ctx *c)
 			}
 			cw_perform(c, CW_OP_BIND);
 			c->plan.arg[0] = (uint32_t)a[0];
+			c->plan.bytes = c->path;
 			return;
 		}
 	} else if (s.family == K_AF_INET || s.family == K_AF_INET6) {
@@ -369,6 +370,30 @@ void cw_rw_sendmmsg(struct cw_ctx *c)
 		return cw_answer(c, 0);
 	if (message(c, c->call.arg[1], (uint32_t)c->call.arg[3]))
 		c->plan.count.a = c->call.arg[1] + sizeof(struct k_msghdr);
+}
+
+/* getsockname and getpeername: as move_addr_to_user in net/socket.c answers. */
+void cw_rw_socket_name(struct cw_ctx *c)
+{
+	const uint64_t asked[] = {(uint32_t)c->call.arg[0], c->call.nr == 52};
+	struct tptr at = {c->call.arg[2]};
+	int64_t whole = c->ops->call(c, CW_SERVICE_SOCKET_NAME, asked);
+	int32_t room = 0;
+
+	if (whole <= 0)
+		return cw_pass(c);
+	int err = c->ops->read(c, &room, at, sizeof(room));
+
+	if (!err && room < 0)
+		err = -EINVAL;
+	if (err)
+		return cw_fail(c, -err);
+	cw_perform(c, CW_OP_SOCKET_NAME);
+	c->plan.to.a = c->call.arg[1];
+	c->plan.bytes = c->bytes;
+	c->plan.len = room < whole ? (uint32_t)room : (uint32_t)whole;
+	c->plan.arg[0] = at.a;
+	c->plan.arg[1] = (uint64_t)whole;
 }
 
 void cw_rw_listen(struct cw_ctx *c)

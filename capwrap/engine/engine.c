@@ -219,6 +219,7 @@ static void *engine_thread(void *arg)
 	free(e->batch);
 	free(e->look);
 	free(e->creds_first);
+	cw_socket_names_end(e);
 	cw_pad_close(e);
 	cw_grants_close(e);
 	cw_terminals_end(e);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 static int op_read(struct cw_ctx *c, void *dst, struct tptr src, size_t n)
@@ -237,6 +238,15 @@ static int64_t op_call(struct cw_ctx *c, int what, const uint64_t *arg)
 
 		memset(c->scratch64, 0, sizeof(c->scratch64));
 		return syscall(SYS_capget, header, c->scratch64) ? -errno : 0;
+	}
+	case CW_SERVICE_SOCKET_NAME: {
+		struct sockaddr_un un;
+		size_t len = cw_socket_name(e, e->current, (int)arg[0], arg[1] != 0, &un);
+
+		/* the last byte of the longest name is the NUL that the address has no room for */
+		memset(c->bytes, 0, sizeof(un) + 1);
+		memcpy(c->bytes, &un, len < sizeof(un) ? len : sizeof(un));
+		return (int64_t)len;
 	}
 	case CW_SERVICE_JOIN:
 		return cw_group_join(e, (int)arg[0], (int)arg[1]);

@@ -6,6 +6,7 @@
 
 struct cw_child; /* jail.h */
 struct sock_filter;
+struct sockaddr_un;
 
 /* engine.c */
 int cw_failed(struct cw_engine *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -135,9 +136,16 @@ int cw_sticky_create(int dir, int fd); /* O_CREAT of what is there */
 /* sockets.c */
 int cw_get_fd(const struct cw_task *t, int fd); /* ours now; -EPERM: a container may deny it */
 int64_t cw_op_listen(struct cw_task *t, struct cw_plan *plan, const struct cw_engine *e);
-int64_t cw_op_connect(struct cw_task *t, struct cw_place *p, struct cw_plan *plan, struct cw_delivery *d);
+int64_t cw_op_connect(struct cw_engine *e, struct cw_task *t, struct cw_place *p, struct cw_plan *plan,
+                      struct cw_delivery *d);
 bool cw_hold_port(int s); /* stays bound where it is, whatever becomes of its connection */
 int64_t cw_op_bind(struct cw_engine *e, struct cw_task *t, struct cw_place *p, struct cw_plan *plan);
+
+/* socket_names.c */
+void cw_socket_bound(struct cw_engine *e, int s, const struct cw_place *p, const char *text);
+void cw_socket_joins(struct cw_engine *e, int s, const struct cw_place *p); /* what is bound to that place */
+size_t cw_socket_name(struct cw_engine *e, const struct cw_task *t, int fd, bool peer, struct sockaddr_un *dst);
+void cw_socket_names_end(struct cw_engine *e);
 
 /* loopback.c */
 int64_t cw_op_loopback(struct cw_engine *e, struct cw_task *t, struct cw_plan *plan, struct cw_delivery *d);

@@ -328,9 +328,15 @@ int64_t cw_perform_plan(struct cw_engine *e, struct cw_task *t, struct cw_delive
 		then[3] = plan->arg[1] & ~UINT64_C(0x02000000); /* the link in /proc is to be followed */
 		return 0;
 	case CW_OP_CONNECT:
-		return cw_op_connect(t, p, plan, d);
+		return cw_op_connect(e, t, p, plan, d);
 	case CW_OP_BIND:
 		return cw_op_bind(e, t, p, plan);
+	case CW_OP_SOCKET_NAME: {
+		uint32_t whole = (uint32_t)plan->arg[1];
+
+		n = cw_mem_write(e, t->tid, plan->to.a, plan->bytes, plan->len);
+		return n ? n : cw_mem_write(e, t->tid, plan->arg[0], &whole, sizeof(whole));
+	}
 	case CW_OP_LISTEN:
 		return cw_op_listen(t, plan, e);
 	case CW_OP_LOOPBACK:

@@ -147,7 +147,8 @@ bool cw_hold_port(int s)
 }
 
 /* By name, but to the socket that was found and is held: made by a worker on the target's own socket, since it may wait. */
-int64_t cw_op_connect(struct cw_task *t, struct cw_place *p, struct cw_plan *plan, struct cw_delivery *d)
+int64_t cw_op_connect(struct cw_engine *e, struct cw_task *t, struct cw_place *p, struct cw_plan *plan,
+                      struct cw_delivery *d)
 {
 	struct sockaddr_un un = {.sun_family = AF_UNIX};
 	int s, held;
@@ -163,6 +164,7 @@ int64_t cw_op_connect(struct cw_task *t, struct cw_place *p, struct cw_plan *pla
 		close(s);
 		return held;
 	}
+	cw_socket_joins(e, s, p);
 	d->work = CW_WORK_CONNECT;
 	d->fd = s;
 	d->held = held;
@@ -174,7 +176,7 @@ int64_t cw_op_connect(struct cw_task *t, struct cw_place *p, struct cw_plan *pla
 /*
  * bind of a unix path: by its last name, from the directory that was found and is held, on the target's own socket. A
  * path would be looked up again, and a swapped component would decide where the node is made. So it is this name that
- * getsockname tells.
+ * the kernel tells of it; the one that it was bound to is kept (socket_names.c).
  */
 int64_t cw_op_bind(struct cw_engine *e, struct cw_task *t, struct cw_place *p, struct cw_plan *plan)
 {
@@ -195,6 +197,8 @@ int64_t cw_op_bind(struct cw_engine *e, struct cw_task *t, struct cw_place *p, s
 	if (fchdir(p->parent) ||
 	    bind(s, (struct sockaddr *)&un, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len + 1)))
 		ret = -errno;
+	else
+		cw_socket_bound(e, s, p, plan->bytes);
 	close(s);
 	(void)!chdir("/");
 	return ret;

@@ -260,7 +260,8 @@ struct cw_engine {
 	} bound[128]; /* datagram sockets of the target that it may send to: --net loopback */
 	int n_bound;
 
-	struct cw_ipc_book *ipc; /* IPC objects of the target; NULL: it has made none */
+	struct cw_socket_book *socket_names; /* unix sockets of the target; NULL: it has bound none to a path */
+	struct cw_ipc_book *ipc;             /* IPC objects of the target; NULL: it has made none */
 	struct cw_helper ipc_keeper;
 	struct cw_terminal terminals[64]; /* /dev/pts: those of the target */
 };

@@ -7,10 +7,10 @@
 /* Of the rows, the rights and the pad, as a policy image was made from them. */
 #define CW_TABLE_SHA256 \
 	{ \
-		0x6c, 0xae, 0x52, 0xf6, 0x2f, 0x0c, 0x0e, 0x67, \
-		0x06, 0xf1, 0x13, 0x40, 0x94, 0x84, 0xa0, 0x93, \
-		0xfe, 0x76, 0x79, 0xd1, 0x54, 0x95, 0x38, 0xa8, \
-		0xc0, 0x73, 0x6b, 0xa6, 0xf2, 0x34, 0x66, 0x6e, \
+		0x15, 0xb5, 0x27, 0xca, 0xc1, 0x7d, 0x09, 0x31, \
+		0x99, 0x46, 0x24, 0xf3, 0xc4, 0x8f, 0x77, 0xaa, \
+		0xdf, 0x0d, 0xdd, 0xf1, 0x31, 0xf6, 0x62, 0x5f, \
+		0xcb, 0x56, 0x65, 0x1a, 0x03, 0xca, 0xc5, 0x61, \
 	}
 
 enum cw_class {
@@ -55,6 +55,7 @@ enum cw_class {
 	X(connect) \
 	X(bind) \
 	X(listen) \
+	X(socket_name) \
 	X(sendto) \
 	X(sendmsg) \
 	X(sendmmsg) \
@@ -100,17 +101,18 @@ enum cw_handler {
 	CW_HANDLER_CONNECT = 29,
 	CW_HANDLER_BIND = 30,
 	CW_HANDLER_LISTEN = 31,
-	CW_HANDLER_SENDTO = 32,
-	CW_HANDLER_SENDMSG = 33,
-	CW_HANDLER_SENDMMSG = 34,
-	CW_HANDLER_SYSV = 35,
-	CW_HANDLER_MQUEUE = 36,
-	CW_HANDLER_CLOSE_RANGE = 37,
-	CW_HANDLER_FCNTL = 38,
-	CW_HANDLER_IOCTL = 39,
-	CW_HANDLER_PRCTL = 40,
-	CW_HANDLER_FILTER = 41,
-	CW_HANDLER_FORK = 42,
+	CW_HANDLER_SOCKET_NAME = 32,
+	CW_HANDLER_SENDTO = 33,
+	CW_HANDLER_SENDMSG = 34,
+	CW_HANDLER_SENDMMSG = 35,
+	CW_HANDLER_SYSV = 36,
+	CW_HANDLER_MQUEUE = 37,
+	CW_HANDLER_CLOSE_RANGE = 38,
+	CW_HANDLER_FCNTL = 39,
+	CW_HANDLER_IOCTL = 40,
+	CW_HANDLER_PRCTL = 41,
+	CW_HANDLER_FILTER = 42,
+	CW_HANDLER_FORK = 43,
 	CW_HANDLER_COUNT
 };
 
@@ -619,8 +621,8 @@ static const struct cw_syscall cw_syscalls[CW_SYSCALL_MAX + 1] = {
 	[48] = { "shutdown", CW_CLASS_PASS, CW_HANDLER_NONE, 0, 0, 2, { CW_ROLE_FD, CW_ROLE_CMD } },
 	[49] = { "bind", CW_CLASS_CHECK, CW_HANDLER_BIND, 0, 0, 3, { CW_ROLE_FD, CW_ROLE_SOCKADDR, CW_ROLE_SOCKLEN } },
 	[50] = { "listen", CW_CLASS_CHECK, CW_HANDLER_LISTEN, 0, 0, 2, { CW_ROLE_FD, CW_ROLE_COUNT } },
-	[51] = { "getsockname", CW_CLASS_PASS, CW_HANDLER_NONE, 0, 0, 3, { CW_ROLE_FD, CW_ROLE_OUT, CW_ROLE_INOUT } },
-	[52] = { "getpeername", CW_CLASS_PASS, CW_HANDLER_NONE, 0, 0, 3, { CW_ROLE_FD, CW_ROLE_OUT, CW_ROLE_INOUT } },
+	[51] = { "getsockname", CW_CLASS_TRACE, CW_HANDLER_SOCKET_NAME, 0, 0, 3, { CW_ROLE_FD, CW_ROLE_OUT, CW_ROLE_INOUT } },
+	[52] = { "getpeername", CW_CLASS_TRACE, CW_HANDLER_SOCKET_NAME, 0, 0, 3, { CW_ROLE_FD, CW_ROLE_OUT, CW_ROLE_INOUT } },
 	[53] = { "socketpair", CW_CLASS_CHECK, CW_HANDLER_NONE, 0, 0, 4, { CW_ROLE_FAMILY, CW_ROLE_TYPE, CW_ROLE_PROTOCOL, CW_ROLE_OUT } },
 	[54] = { "setsockopt", CW_CLASS_CHECK, CW_HANDLER_NONE, 0, 0, 5, { CW_ROLE_FD, CW_ROLE_LEVEL, CW_ROLE_CMD, CW_ROLE_IN, CW_ROLE_LEN } },
 	[55] = { "getsockopt", CW_CLASS_CHECK, CW_HANDLER_NONE, 0, 0, 5, { CW_ROLE_FD, CW_ROLE_LEVEL, CW_ROLE_CMD, CW_ROLE_OUT, CW_ROLE_INOUT } },

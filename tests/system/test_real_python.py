@@ -59,6 +59,10 @@ if __name__ == "__main__":
     print(sorted(os.listdir("."))[:3], os.umask(0o22), os.get_terminal_size.__name__, os.cpu_count() > 0)
     with tempfile.NamedTemporaryFile() as file, tempfile.TemporaryDirectory(dir=".") as directory:
         print(os.path.dirname(file.name), len(os.listdir(directory)))
+    with multiprocessing.Manager() as manager:  # its processes meet at a socket in a temporary directory
+        shared = manager.dict()
+        shared["a"] = 1
+        print(dict(shared))
     with multiprocessing.Pool(2) as pool:
         print(pool.map(square, range(10)))
     with concurrent.futures.ThreadPoolExecutor(8) as pool:

@@ -1,6 +1,7 @@
 /* Unix sockets: addresses and who is told of them, datagrams, descriptors and credentials that are passed, and ends. */
 #include "observe.h"
 
+#include <limits.h>
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -43,6 +44,55 @@ static int peer_name(int fd, struct sockaddr *a, socklen_t *len)
 	return getpeername(fd, a, len);
 }
 
+/* How much of the name is given to whom: move_addr_to_user in net/socket.c. */
+static void rooms(int fd)
+{
+	static const int sizes[] = {-1, INT_MIN, 0, 1, 2, 5, 13, 110, 111, 128};
+	char a[128];
+	socklen_t len;
+
+	for (size_t i = 0; i < COUNT(sizes); i++) {
+		memset(a, 'z', sizeof(a));
+		len = (socklen_t)sizes[i];
+		int got = getsockname(fd, (struct sockaddr *)a, &len);
+		size_t n = 0;
+
+		while (n < sizeof(a) && a[n] != 'z')
+			n++;
+		say("its name", "in %d bytes: %d %s, length %d, %zu bytes, %.*s", sizes[i], got,
+		    got ? strerrorname_np(errno) : "", (int)len, n, n > 2 ? (int)(n - 2) : 0, a + 2);
+	}
+	len = sizeof(a);
+	ROW(syscall(SYS_getsockname, fd, 8, &len));
+	ROW(syscall(SYS_getsockname, fd, a, 8));
+	ROW(syscall(SYS_getsockname, fd, a, NULL));
+	len = 0;
+	ROW(syscall(SYS_getsockname, fd, 8, &len));
+}
+
+/* A path as long as there is room for, with no NUL behind it. */
+static void longest(void)
+{
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
+	struct {
+		sa_family_t family;
+		char path[160];
+	} told;
+	int fd = (int)MUST(socket(AF_UNIX, SOCK_STREAM, 0));
+	socklen_t len = sizeof(told);
+
+	section("a long name");
+	for (size_t i = 0; i < sizeof(a.sun_path); i += 2)
+		memcpy(a.sun_path + i, i + 2 < sizeof(a.sun_path) ? "./" : "ss", 2);
+	ROW(bind(fd, (struct sockaddr *)&a, sizeof(a)));
+	memset(&told, 'z', sizeof(told));
+	ROW(getsockname(fd, (struct sockaddr *)&told, &len));
+	say("told", "length %u, text %zu", len, strnlen(told.path, sizeof(told.path)));
+	rooms(fd);
+	ROW(unlink("ss"));
+	close(fd);
+}
+
 static void credentials(const char *label, int fd)
 {
 	struct ucred c = {0};
@@ -72,6 +122,7 @@ static void streams(const char *path)
 	MUST(lstat(path, &st));
 	say("made", "%o", st.st_mode);
 	say("its own name", "%s", address_of(listener, own_name));
+	rooms(listener);
 	say("its peer", "%s", address_of(listener, peer_name));
 	ROW(connect(fd, (struct sockaddr *)&a, sizeof(a)));
 	ROW(listen(listener, 1));
@@ -266,6 +317,7 @@ int main(void)
 	streams("stream");
 	section("a stream in a directory");
 	streams("d/../d/stream");
+	longest();
 	datagrams();
 	section("a pair of streams");
 	passing(SOCK_STREAM);
