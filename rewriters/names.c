@@ -157,8 +157,10 @@ void cw_rw_unlink(struct cw_ctx *c)
 		err = -ENOTDIR;
 	if (!err)
 		err = cw_need(c, 0, CW_RIGHT_UNLINKAT);
-	if (!err && (fixed(p) || (p->root && p->exact && c->image->nodes[p->node].kind != CW_NODE_NAME))) {
-		c->rec.kind = CW_KIND_RIGHT_MISSING; /* its name belongs to a directory that was not granted */
+	/* its name belongs to a directory that was not granted; or whether it is empty tells what the namespace does not */
+	if (!err && (fixed(p) || (p->root && p->exact && c->image->nodes[p->node].kind != CW_NODE_NAME) ||
+	             (flags && p->exact && cw_denies_beneath(c->image, p->node)))) {
+		c->rec.kind = CW_KIND_RIGHT_MISSING;
 		err = -EACCES;
 	}
 	if (err) {
@@ -169,58 +171,12 @@ void cw_rw_unlink(struct cw_ctx *c)
 	c->plan.arg[0] = flags;
 }
 
-/* Could something beneath `path` match the pattern? Its leading components are compared; what `**` begins always could. */
-static bool glob_beneath(struct cw_ctx *c, const char *pattern, const char *path)
-{
-	size_t from = 0, at = 0; /* the components before these are compared: of the pattern, of the path */
-
-	if (pattern[0] == '/' && pattern[1] == '*' && pattern[2] == '*' && pattern[3] == '/')
-		return false; /* matches wherever it may be moved to */
-	for (;;) {
-		size_t end = from + 1, stop = at + 1;
-
-		while (pattern[end] && pattern[end] != '/') {
-			if (pattern[end] == '*' && pattern[end + 1] == '*')
-				return true;
-			end++;
-		}
-		while (path[stop] && path[stop] != '/')
-			stop++;
-		if (!pattern[end] || end - from > CW_PATH_MAX - 1 || stop - at > CW_PATH_MAX - 1)
-			return false; /* the path is as deep as the pattern: nothing beneath it matches */
-		char *one = c->bytes, *other = c->bytes + CW_PATH_MAX;
-
-		cw_copy(one, pattern + from, end - from);
-		one[end - from] = 0;
-		cw_copy(other, path + at, stop - at);
-		other[stop - at] = 0;
-		if (!cw_glob_match(one, other))
-			return false;
-		if (!path[stop])
-			return true;
-		from = end;
-		at = stop;
-	}
-}
-
-/* Moving a directory away moves what is carved out beneath it to where nothing carves it out. */
-static bool holds_rules(struct cw_ctx *c, const struct cw_place *p)
-{
-	if (is_dir(p) && p->exact && c->image->nodes[p->node].child_count)
-		return true;
-	for (uint32_t i = 0; is_dir(p) && i < c->image->n_globs; i++)
-		if (glob_beneath(c, cw_str(c->image, c->image->globs[i].pattern), p->path))
-			return true;
-	return false;
-}
-
-static bool movable(struct cw_ctx *c, int which, uint64_t needs)
+static bool movable(struct cw_ctx *c, int which, uint64_t needs, bool rules)
 {
 	struct cw_place *p = &c->place[which];
 	int err = cw_need(c, which, needs);
 
-	if (!err &&
-	    (fixed(p) || holds_rules(c, p) || (p->root && p->exact && c->image->nodes[p->node].kind != CW_NODE_NAME))) {
+	if (!err && (fixed(p) || rules || (p->root && p->exact && c->image->nodes[p->node].kind != CW_NODE_NAME))) {
 		c->rec.kind = CW_KIND_RIGHT_MISSING;
 		err = -EACCES;
 	}
@@ -276,8 +232,10 @@ void cw_rw_rename(struct cw_ctx *c)
 	}
 	uint64_t both = CW_RIGHT_RENAMEAT_SOURCE | CW_RIGHT_RENAMEAT_TARGET;
 
-	if (!movable(c, 0, flags & K_RENAME_EXCHANGE ? both : CW_RIGHT_RENAMEAT_SOURCE) ||
-	    !movable(c, 1, flags & K_RENAME_EXCHANGE ? both : CW_RIGHT_RENAMEAT_TARGET))
+	bool rules = cw_moves_rules(c);
+
+	if (!movable(c, 0, flags & K_RENAME_EXCHANGE ? both : CW_RIGHT_RENAMEAT_SOURCE, rules) ||
+	    !movable(c, 1, flags & K_RENAME_EXCHANGE ? both : CW_RIGHT_RENAMEAT_TARGET, rules))
 		return;
 	cw_perform(c, CW_OP_RENAME);
 	c->plan.arg[0] = flags;

@@ -25,28 +25,37 @@ uint32_t cw_child(const struct cw_image *im, uint32_t node, const char *name, si
 	return CW_NONE;
 }
 
+/* The nodes beneath `top`, each before those beneath it, one after the other: the one behind `node`, or CW_NONE. */
+static uint32_t next_beneath(const struct cw_image *im, uint32_t top, uint32_t node)
+{
+	if (im->nodes[node].child_count)
+		return im->nodes[node].child_first;
+	for (; node != top; node = im->nodes[node].parent) {
+		const struct cw_node *up = &im->nodes[im->nodes[node].parent];
+
+		if (node + 1 < up->child_first + up->child_count)
+			return node + 1;
+	}
+	return CW_NONE;
+}
+
 bool cw_leads_to_grant(const struct cw_image *im, uint32_t node)
 {
-	for (uint32_t n = node;;) {
+	for (uint32_t n = node; n != CW_NONE; n = next_beneath(im, node, n)) {
 		const struct cw_node *at = &im->nodes[n];
 
 		if ((at->kind != CW_NODE_ANCESTOR && at->kind != CW_NODE_DENY) || (at->flags & CW_NODE_SHOWN))
 			return true;
-		if (at->child_count) {
-			n = at->child_first;
-			continue;
-		}
-		/* the next one of its parent's, or of the parent's parent's */
-		for (;; n = im->nodes[n].parent) {
-			if (n == node)
-				return false;
-			const struct cw_node *up = &im->nodes[im->nodes[n].parent];
-
-			if (n + 1 < up->child_first + up->child_count)
-				break;
-		}
-		n++;
 	}
+	return false;
+}
+
+bool cw_denies_beneath(const struct cw_image *im, uint32_t node)
+{
+	for (uint32_t n = node; n != CW_NONE; n = next_beneath(im, node, n))
+		if (im->nodes[n].kind == CW_NODE_DENY)
+			return true;
+	return false;
 }
 
 int cw_node_path(const struct cw_image *im, uint32_t node, char *dst, size_t size)

@@ -295,6 +295,7 @@ const char *cw_str(const struct cw_image *im, struct cw_str s);
 uint32_t cw_child(const struct cw_image *im, uint32_t node, const char *name, size_t len); /* CW_NONE */
 bool cw_leads_to_grant(const struct cw_image *im,
                        uint32_t node); /* or is shown without; false: to nothing but what is carved out */
+bool cw_denies_beneath(const struct cw_image *im, uint32_t node);                   /* or there */
 int cw_node_path(const struct cw_image *im, uint32_t node, char *dst, size_t size); /* length or -ENAMETOOLONG */
 bool cw_glob_match(const char *pattern, const char *path);
 bool cw_denied_by_glob(const struct cw_image *im, const char *path);
@@ -323,6 +324,10 @@ int cw_locate(struct cw_ctx *c, int which, int dirfd, struct tptr path, unsigned
 int cw_need(struct cw_ctx *c, int which, uint64_t rights); /* 0, or refuses with EACCES */
 int cw_locate_fd(struct cw_ctx *c, int which, int fd,
                  uint64_t needs); /* the file behind an fd, rights of where it lies */
+
+/* carved.c */
+/* Would renaming place 0 to place 1, or exchanging them, take something out from under a rule or put it there? */
+bool cw_moves_rules(struct cw_ctx *c);
 
 /* plans */
 void cw_refuse(struct cw_ctx *c, enum cw_event_kind kind, int err); /* a refusal, recorded */

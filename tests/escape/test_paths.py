@@ -227,6 +227,42 @@ def test_an_ancestor_of_a_denied_path_cannot_be_moved_away(arena: Arena, operati
     arena.holds("escape/files", operation, f"{{base}}/{name}")
 
 
+@contextlib.contextmanager
+def with_hooks(arena: Arena) -> Iterator[Found]:
+    """A directory with what lies there, beneath one name or another."""
+    (arena.base / "other/kept/hooks").mkdir(parents=True)
+    (arena.base / "other/bare").mkdir()
+    arena.give(arena.base / "other")
+    yield Found()
+
+
+@pytest.mark.stopped_by("rewriter")
+@pytest.mark.parametrize("pattern", ["**/kept/hooks", "{base}/**/kept/hooks", "**/k?pt/**"])
+def test_a_directory_that_a_pattern_names_cannot_be_moved_away(arena: Arena, pattern: str) -> None:
+    options = ["--deny", pattern]
+    arena.holds("escape/files", "rename-dir", "{base}/other/kept", setup=with_hooks, options=options, why="EACCES")
+
+
+@pytest.mark.stopped_by("rewriter")
+@pytest.mark.parametrize("denied", ["{base}/other/absent/hooks", "**/absent/hooks"])
+def test_no_denied_name_is_made_by_moving_what_holds_it(arena: Arena, denied: str) -> None:
+    names = ("{base}/other/kept", "{base}/other/absent")
+    arena.holds("escape/files", "rename-onto", *names, setup=with_hooks, options=["--deny", denied], why="EACCES")
+
+
+@pytest.mark.stopped_by("rewriter")
+def test_whether_a_directory_can_be_removed_tells_of_no_denied_name(arena: Arena) -> None:
+    def answers(options: list[str] | None) -> list[list[str]]:
+        directories = ("{base}/other/kept", "{base}/other/bare")
+        runs = [arena.attack("escape/paths", "rmdir", d, setup=with_hooks, options=options) for d in directories]
+        return [outcome.stdout.split()[:2] for outcome, _ in runs]
+
+    there, absent = answers(None)
+    assert there != absent, "natively the answers do not differ"
+    there, absent = answers(["--deny", "{base}/other/kept/hooks", "--deny", "{base}/other/bare/hooks"])
+    assert there == absent == ["HELD", "EACCES"]
+
+
 DENIED = {
     "as written": "{base}/carved/private/file",
     "the directory": "{base}/carved/private",

@@ -292,6 +292,11 @@ static void rename_dir(void)
 	judge(rename(path, to), path);
 }
 
+static void rename_onto(void)
+{
+	judge(rename(argument(0), argument(1)), argument(0));
+}
+
 static void exchange_dir(void)
 {
 	need(mkdir(in_base("work/bait"), 0777), "mkdir");
@@ -337,6 +342,7 @@ const struct attack attacks[] = {
 	{"unlink-denied-by-descriptor", unlink_denied_by_descriptor},
 	{"name-tmpfile-in-read-only", name_tmpfile_in_read_only},
 	{"rename-dir", rename_dir},
+	{"rename-onto", rename_onto},
 	{"exchange-dir", exchange_dir},
 	{0},
 };
