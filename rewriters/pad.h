@@ -10,10 +10,10 @@
 #define CAPWRAP_PAD_H
 
 #define CW_PAD_BASE 0x7f000000
-#define CW_PAD_SIZE 0x440000     /* the sealed memfd */
-#define CW_PAD_RESULT 0x7f440000 /* the result slots: a second memfd, which the target may write */
+#define CW_PAD_SIZE 0x480000     /* the sealed memfd */
+#define CW_PAD_RESULT 0x7f480000 /* the result slots: a second memfd, which the target may write */
 #define CW_PAD_RESULT_SIZE 0x8000
-#define CW_PAD_END 0x7f448000 /* the protected range is [BASE, END) */
+#define CW_PAD_END 0x7f488000 /* the protected range is [BASE, END) */
 
 #define CW_PAD_STUB 0x7f000000 /* code */
 #define CW_PAD_STUB_SIZE 0x2000
@@ -43,7 +43,8 @@
 #define CW_PAD_UN_STRIDE 128
 #define CW_PAD_UN_LEN 110
 
-/* struct user_msghdr of a thread that is inside the stub: its name is NULL or a published address, always. Apart from
+/* struct user_msghdr of a thread that is inside the stub: its name is NULL or a published address, always; and its control
+ * data stands among that of the pad, where the policy holds internet addresses. Apart from
  * the slots, whose bytes may be anything and may run over several of them. */
 #define CW_PAD_MSGHDR 0x7f021000
 #define CW_PAD_MSGHDR_END 0x7f040000
@@ -54,6 +55,11 @@
 #define CW_PAD_SLOT_END 0x7f440000
 #define CW_PAD_SLOT_STRIDE 1024
 #define CW_PAD_SLOT_DATA 256
+
+/* control data of messages, of the kinds that lead nowhere, each at its place (engine/control.c) */
+#define CW_PAD_CONTROL 0x7f440000
+#define CW_PAD_CONTROL_END 0x7f480000
+#define CW_PAD_CONTROL_STRIDE 8192
 
 /*
  * Numbers that only the stub has a use for: calls that x86-64 has numbers for and never had code for (ENOSYS). The filters

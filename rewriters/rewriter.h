@@ -147,6 +147,23 @@ struct cw_exec {
 	char text[CW_SCRIPT_HEAD * CW_SCRIPT_DEPTH];
 };
 
+/* Control data of a message, of the kinds that lead nowhere. */
+#define CW_CONTROL_FDS 253 /* SCM_MAX_FD */
+enum cw_control_kind {
+	CW_CONTROL_TOS = 1,
+	CW_CONTROL_SEGMENT = 2,
+	CW_CONTROL_TCLASS = 4,
+	CW_CONTROL_CREDS = 8,
+};
+struct cw_control {
+	uint32_t which; /* enum cw_control_kind */
+	int32_t tos, tclass;
+	uint16_t segment;
+	uint32_t creds[3]; /* struct ucred */
+	uint32_t n_fds;
+	int32_t fd[CW_CONTROL_FDS];
+};
+
 /* How a call is decided: each time the target's own call did not do, by more. */
 enum cw_try {
 	CW_TRY_FIRST,
@@ -164,6 +181,7 @@ struct cw_plan {
 	int slot_arg;      /* which argument points to the thread's slot (bytes), or -1 */
 	enum cw_try retry; /* EXDEV, EAGAIN, EACCES come back to be decided so; CW_TRY_FIRST: they do not */
 	struct tptr count; /* sendmmsg: where the result goes, the call itself then answers 1; 0 elsewhere */
+	const struct cw_control *control; /* sendmsg: made anew in the pad; NULL: the header says where it is */
 	struct {
 		int nr; /* 0: nothing */
 		uint64_t arg[6];
@@ -282,7 +300,8 @@ struct cw_ctx {
 	struct {
 		struct k_sock_fprog head;
 		struct k_sock_filter insns[4096];
-	} filter;               /* one that the target installs, as it stands in the slot */
+	} filter; /* one that the target installs, as it stands in the slot */
+	struct cw_control control;
 	int followed;           /* links that the last walk followed */
 	bool followed_absolute; /* one of them led to the root */
 };
@@ -328,6 +347,11 @@ int cw_locate_fd(struct cw_ctx *c, int which, int fd,
 /* carved.c */
 /* Would renaming place 0 to place 1, or exchanging them, take something out from under a rule or put it there? */
 bool cw_moves_rules(struct cw_ctx *c);
+
+/* control.c */
+bool cw_holds_control(const struct cw_ctx *c); /* a message's control data could lead where no address is permitted */
+/* A copy of what the kinds say: 0, or -errno; -EPERM: there is another kind, or they do not go together. */
+int cw_take_control(struct cw_ctx *c, const struct k_msghdr *m);
 
 /* plans */
 void cw_refuse(struct cw_ctx *c, enum cw_event_kind kind, int err); /* a refusal, recorded */

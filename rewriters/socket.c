@@ -332,7 +332,10 @@ void cw_rw_sendto(struct cw_ctx *c)
 		cw_rewrite(c, 44, a[0], a[1], a[2], a[3], addr, len);
 }
 
-/* A copy of the header in the thread's slot: its name is NULL or a published address, whatever else it says. */
+/*
+ * A copy of the header in the thread's slot: its name is NULL or a published address, and its control data is made anew
+ * where that could lead elsewhere, whatever else it says.
+ */
 static bool message(struct cw_ctx *c, uint64_t at, uint64_t flags)
 {
 	struct k_msghdr m;
@@ -346,12 +349,24 @@ static bool message(struct cw_ctx *c, uint64_t at, uint64_t flags)
 		return cw_fail(c, -err), false;
 	if (m.name && m.namelen && destination(c, &s, false, &addr, &len))
 		return false;
+	bool control = m.controllen && cw_holds_control(c);
+
+	err = control ? cw_take_control(c, &m) : 0;
+	if (err == -EPERM) {
+		cw_copy(c->rec.extra, "control", sizeof("control"));
+		return cw_refuse(c, CW_KIND_NETWORK, EINVAL), false;
+	}
+	if (err)
+		return cw_fail(c, -err), false;
 	m.name = addr;
 	m.namelen = (int32_t)len;
 	m.pad0 = 0;
 	m.pad1 = 0;
+	if (control)
+		m.control = m.controllen = 0;
 	cw_copy(c->bytes, &m, sizeof(m));
 	cw_rewrite(c, 46, c->call.arg[0], 0, flags, 0, 0, 0);
+	c->plan.control = control ? &c->control : NULL;
 	c->plan.slot_arg = 1;
 	c->plan.bytes = c->bytes;
 	c->plan.len = sizeof(m);

@@ -115,5 +115,6 @@ void cw_rewrite(struct cw_ctx *c, int nr, uint64_t a0, uint64_t a1, uint64_t a2,
 	c->plan.arg[4] = a4;
 	c->plan.arg[5] = a5;
 	c->plan.slot_arg = -1;
+	c->plan.control = NULL;
 	c->plan.then.nr = 0;
 }

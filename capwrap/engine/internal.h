@@ -42,6 +42,9 @@ void cw_slot_free(struct cw_engine *e, struct cw_task *t);
 uint64_t cw_slot_address(int slot);
 long cw_vdso_gadget(void);
 
+/* control.c: control data in a slot of the pad until `t` stops again, its address and length in at[]; false: all are in use */
+bool cw_control_put(struct cw_engine *e, struct cw_task *t, const struct cw_control *c, uint64_t at[2]);
+
 /* memory.c: the target's memory */
 int cw_mem_read(struct cw_engine *e, int tid, void *dst, uint64_t src, size_t n);
 int cw_mem_write(struct cw_engine *e, int tid, uint64_t dst, const void *src, size_t n);

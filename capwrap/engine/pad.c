@@ -72,7 +72,7 @@ int cw_pad_make(struct cw_engine *e)
 	    ftruncate(e->result_fd, CW_PAD_RESULT_SIZE))
 		return cw_failed(e, "cannot make the pad: %s%s", strerror(errno),
 		                 errno == EFBIG
-		                         ? "; the limit of file sizes (ulimit -f) is below the 4.3 MiB of it: raise "
+		                         ? "; the limit of file sizes (ulimit -f) is below the 4.5 MiB of it: raise "
 		                           "it, and limit COMMAND by --limit file-size"
 		                         : "");
 	if (fill_with_ones(e->pad_fd, CW_PAD_HOW_RO, CW_PAD_HOW_RW_END) ||

@@ -97,6 +97,7 @@ static bool take_slot(struct cw_engine *e, struct cw_task *t, size_t bytes)
 	if (slot < 0)
 		return false;
 	t->slot = slot;
+	t->control = 0;
 	e->result[slot] = CW_NO_RESULT;
 	t->slots = (int)((bytes + CW_PAD_SLOT_DATA + CW_PAD_SLOT_STRIDE - 1) / CW_PAD_SLOT_STRIDE);
 	return true;
@@ -137,7 +138,7 @@ void cw_resume_rewrite(struct cw_engine *e, struct cw_task *t, struct user_regs_
 	                       : plan->then.nr ? cw_stub_both
 	                                       : cw_stub_call;
 	bool message = plan->nr == SYS_sendmsg;
-	uint64_t *a = plan->arg;
+	uint64_t *a = plan->arg, control[2] = {0, 0};
 
 	if (!enter_stub(e, t, regs, entry, message ? 0 : plan->len)) {
 		t->pending = CW_IDLE;
@@ -154,7 +155,7 @@ void cw_resume_rewrite(struct cw_engine *e, struct cw_task *t, struct user_regs_
 	if (message) {
 		/* whatever any of its fields is, any thread may use it at any time: its name is NULL or a published address */
 		data = CW_PAD_MSGHDR + (uint64_t)t->slot * CW_PAD_MSGHDR_STRIDE;
-		if (data >= CW_PAD_MSGHDR_END) {
+		if (data >= CW_PAD_MSGHDR_END || (plan->control && !cw_control_put(e, t, plan->control, control))) {
 			free(t->record);
 			t->record = NULL;
 			cw_forget_result(e, t);
@@ -176,6 +177,8 @@ void cw_resume_rewrite(struct cw_engine *e, struct cw_task *t, struct user_regs_
 		memcpy(to, plan->bytes, plan->len);
 		if (plan->self)
 			memcpy(to + plan->self, &follows, sizeof(follows));
+		if (plan->control)
+			memcpy(to + offsetof(struct k_msghdr, control), control, sizeof(control));
 		a[plan->slot_arg] = data;
 	}
 	t->pending = CW_IN_STUB;

@@ -84,6 +84,7 @@ struct cw_task {
 	struct cw_proc *proc;
 	enum cw_pending pending;
 	int slot, slots;              /* slots of the pad that it uses, or -1 */
+	int control;                  /* slot of control data that its message in the stub uses, from 1; 0: none */
 	struct user_regs_struct orig; /* registers of the call that is being served */
 	struct cw_delivery delivery;
 	bool anew;    /* in the stub to become readable: its call is still to be made */
@@ -176,6 +177,10 @@ struct cw_engine {
 	int64_t *result;
 	uint64_t *slot_used; /* bitmap */
 	int slot_hint;
+	struct {
+		int tid; /* who was given it last */
+		bool made;
+	} control[32]; /* slots of control data */
 	int next_delivery;
 	uint64_t next_addr;
 	uint64_t published; /* the address that the last decision published */

@@ -393,6 +393,8 @@ class _Adviser:
             # A port of 0 asks for any free one.
             port = "*" if found[2] == "0" else found[2]
             return f"{option} {quote(f'tcp:{found[1]}:{port}')}", None
+        if self.extra == "control":
+            return None, "its control data could send it another way; --net host allows that"
         if not self.extra and self.syscall in _CONNECT_CALLS | _BIND_CALLS:
             return None, "no option allows it; abstract sockets need Landlock's scope for them (Linux 6.12)"
         return None, _NEVER["network"]

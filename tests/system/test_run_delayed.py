@@ -22,6 +22,11 @@ def test_addresses_do_not_run_out(bench: Bench, programs: Programs, places: str,
     assert pair.native.text == "0 of 300 wrong\nnone: good\n"
 
 
+def test_what_a_message_carries_arrives_where_its_control_data_is_made_anew(bench: Bench, programs: Programs) -> None:
+    pair = bench.compare(["./messages"], setup=copying(programs("system/messages")), options=("--net", "loopback"))
+    assert "800 of 800 came, 0 failed" in pair.native.text, pair.native.describe()
+
+
 def test_connections_that_wait_for_their_listener_come_about(bench: Bench, programs: Programs) -> None:
     pair = bench.compare(["./joining"], setup=copying(programs("system/joining")), options=("--net", "loopback"))
     assert "Interrupted" in pair.native.text, pair.native.describe()

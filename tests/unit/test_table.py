@@ -225,6 +225,7 @@ def test_the_pad_lies_as_the_seccomp_program_rests_on() -> None:
         (_pad.PAD_ABSTRACT, _pad.PAD_ABSTRACT_END, _pad.PAD_UN_STRIDE),
         (_pad.PAD_MSGHDR, _pad.PAD_MSGHDR_END, _pad.PAD_MSGHDR_STRIDE),
         (_pad.PAD_SLOT, _pad.PAD_SLOT_END, _pad.PAD_SLOT_STRIDE),
+        (_pad.PAD_CONTROL, _pad.PAD_CONTROL_END, _pad.PAD_CONTROL_STRIDE),
     ]
     assert all(start % stride == 0 and end % stride == 0 and start < end for start, end, stride in regions)
     assert all(before[1] <= after[0] for before, after in pairwise(regions))

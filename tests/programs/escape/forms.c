@@ -105,8 +105,8 @@ static void writable_offsets(void)
 /* What lies elsewhere in the pad, read as a how: code, strings, addresses, threads' slots, results. */
 static void other_regions(void)
 {
-	static const uintptr_t starts[] = {CW_PAD_STUB,   CW_PAD_FDPATH,   CW_PAD_IN4,  CW_PAD_IN6,
-	                                   CW_PAD_MSGHDR, CW_PAD_ABSTRACT, CW_PAD_SLOT, CW_PAD_RESULT};
+	static const uintptr_t starts[] = {CW_PAD_STUB,     CW_PAD_FDPATH, CW_PAD_IN4,     CW_PAD_IN6,   CW_PAD_MSGHDR,
+	                                   CW_PAD_ABSTRACT, CW_PAD_SLOT,   CW_PAD_CONTROL, CW_PAD_RESULT};
 	int fds[32], n;
 
 	prepare();

@@ -1,5 +1,6 @@
 /* Sockets: reaching what listens outside, by every family and every call that takes an address. */
 #include "inet.h"
+#include "../../../rewriters/pad.h"
 
 #include <linux/if_packet.h>
 #include <linux/netlink.h>
@@ -227,6 +228,47 @@ static void interface(void)
 	untried("no such way: %s", how);
 }
 
+/* The same in a message (IP_PKTINFO); ARG 0: of one's own, or one of the pad that was made for harmless control data. */
+static void interface_message(void)
+{
+	static union {
+		struct cmsghdr header;
+		char space[CMSG_SPACE(sizeof(struct in_pktinfo))];
+	} control;
+	const struct in_pktinfo info = {.ipi_ifindex = 1};
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t len = sizeof(a);
+	int own = new_socket(AF_INET, SOCK_DGRAM, 0), fd = new_socket(AF_INET, SOCK_DGRAM, 0), pair[2];
+	struct iovec iov = {(void *)"x", 1};
+	struct msghdr m = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control.space)};
+
+	must(bind(own, (void *)&a, len), "bind");
+	need(getsockname(own, (void *)&a, &len), "getsockname");
+	must(connect(fd, (void *)&a, len), "connect"); /* a container may deny pidfd_getfd */
+	need(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, pair), "socketpair");
+	/* a descriptor, in as many bytes */
+	control.header = (struct cmsghdr){CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS};
+	m.msg_controllen = CMSG_SPACE(sizeof(int));
+	need(sendmsg(pair[0], &m, 0), "SCM_RIGHTS");
+	control.header = (struct cmsghdr){CMSG_LEN(sizeof(info)), IPPROTO_IP, IP_PKTINFO};
+	memcpy(CMSG_DATA(&control.header), &info, sizeof(info));
+	m.msg_controllen = sizeof(control.space);
+	if (!strcmp(argument(0), "own"))
+		judge(sendmsg(fd, &m, 0), "IP_PKTINFO");
+	if (msync((void *)CW_PAD_BASE, 4096, MS_ASYNC))
+		judge(sendmsg(fd, &m, 0), "IP_PKTINFO, where there is no pad");
+	for (char *at = (char *)CW_PAD_MSGHDR; at < (char *)CW_PAD_MSGHDR_END; at += CW_PAD_MSGHDR_STRIDE) {
+		struct msghdr said;
+
+		memcpy(&said, at, sizeof(said));
+		if (said.msg_control && ((char *)said.msg_control < (char *)CW_PAD_CONTROL ||
+		                         (char *)said.msg_control >= (char *)CW_PAD_CONTROL_END))
+			judge(syscall(SYS_sendmsg, fd, at, 0), "a header that is left in the pad");
+	}
+	held("EINVAL no header leads to memory of one's own");
+}
+
 static void tcp_bind(void)
 {
 	struct sockaddr_in a = port(0);
@@ -335,6 +377,7 @@ const struct attack attacks[] = {
 	{"udp-sendmmsg", udp_sendmmsg},
 	{"routed", routed},
 	{"interface", interface},
+	{"interface-message", interface_message},
 	{"tcp-bind", tcp_bind},
 	{"tcp-listen", tcp_listen},
 	{"multicast", multicast},

@@ -172,6 +172,7 @@ uint64_t address(struct me *m, size_t size, const void *content)
 			CW_PAD_MSGHDR + 64u * below(m, 1984),
 			CW_PAD_SLOT + 1024u * below(m, 4096) + CW_PAD_SLOT_DATA,
 			CW_PAD_SLOT + 1024u * below(m, 16),
+			CW_PAD_CONTROL + 8u * below(m, 4096),
 			CW_PAD_RESULT + 8u * below(m, 4096),
 			CW_PAD_BASE - size / 2,
 			CW_PAD_END - size / 2,

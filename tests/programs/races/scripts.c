@@ -5,6 +5,7 @@
  * The interpreter of the scripts is this program. It knows no such attack, and says which.
  */
 #include "attack.h"
+#include "../../../rewriters/pad.h"
 
 #include <pthread.h>
 #include <sched.h>
@@ -89,7 +90,7 @@ static char *vector[64]; /* its last is the end */
 static void *change(void *which)
 {
 	char *const members[] = {(char *)"member", (char *)0x7f040060, (char *)1,
-	                         (char *)-1L,      (char *)0x7f448000, NULL};
+	                         (char *)-1L,      (char *)CW_PAD_END, NULL};
 
 	__atomic_fetch_add(&under_way, 1, __ATOMIC_SEQ_CST);
 	for (unsigned i = (unsigned)(uintptr_t)which;; i++) {
