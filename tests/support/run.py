@@ -116,6 +116,7 @@ PACKAGES = {
     "bash": "bash",
     "cc": "gcc",
     "chromedriver": "chromium-driver",
+    "dpkg-buildpackage": "dpkg-dev",
     "env": "coreutils",
     "find": "findutils",
     "go": "golang-go",

@@ -125,3 +125,46 @@ def test_a_make_confined_by_a_makes_recipe_shares_its_jobs(each_bench: Bench, co
         "capwrap-exec": [*runner.capwrap_exec, str(image), "--"],
     }
     assert made(ways[command]) == native == (0, b"", "through\n")
+
+
+PACKAGE = {
+    "demo.c": '#include <stdio.h>\nint main(void) { return puts("hello") < 0; }\n',
+    "debian/control": """\
+Source: demo
+Maintainer: A <a@example.org>
+Build-Depends: dpkg (>= 1)
+Rules-Requires-Root: no
+
+Package: demo
+Architecture: any
+Depends: ${shlibs:Depends}
+Description: says hello
+""",
+    "debian/changelog": """\
+demo (1) unstable; urgency=low
+
+  * First.
+
+ -- A <a@example.org>  Thu, 01 Jan 2026 00:00:00 +0000
+""",
+    "debian/rules": """\
+#!/usr/bin/make -f
+clean build:
+binary:
+	install -d debian/demo/DEBIAN debian/demo/usr/bin
+	gcc -o debian/demo/usr/bin/demo demo.c
+	dpkg-shlibdeps debian/demo/usr/bin/demo
+	dpkg-gencontrol -Pdebian/demo
+	SOURCE_DATE_EPOCH=1 dpkg-deb --root-owner-group -b debian/demo demo.deb
+	dpkg-deb --info demo.deb
+	dpkg-query --search /usr/bin/dpkg
+""",
+}
+
+
+def test_a_debian_package_is_built_with_the_dependencies_of_its_libraries(each_bench: Bench) -> None:
+    # What is installed is asked of dpkg: for what has to be there, and for which package a library is from.
+    require("dpkg-buildpackage", "gcc")
+    script = "dpkg-buildpackage --no-sign --target=binary"
+    each_bench.compare(script, files=PACKAGE)
+    assert "/dpkg" not in each_bench.refusals_text()
