@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,8 @@ if TYPE_CHECKING:
 
 SHOWN = 100
 """groups that are shown; the record has all"""
+
+_LANDMARK = re.compile(r"(/.*/lib(?:64)?/python3\.[0-9]+t?)/os\.py\Z", re.DOTALL)
 
 REASONS = {
     "not-granted": "not granted",
@@ -79,6 +82,7 @@ class Summary:
             shown = list(self._groups.values()) if verbose else list(self._groups.values())[:SHOWN]
             for group in shown:
                 lines += _tell(group)
+            lines += _python(shown)
             if len(shown) < len(self._groups):
                 where = "the record has them" if record else "--events FILE records them, -v shows them"
                 lines.append(f"  and {len(self._groups) - len(shown)} more; {where}")
@@ -96,6 +100,21 @@ class Summary:
 def count(number: int, noun: str, plural: str | None = None) -> str:
     """A number with its noun."""
     return f"{number} {noun if number == 1 else plural or noun + 's'}"
+
+
+def _python(groups: list[_Group]) -> list[str]:
+    """The one directory that a Python outside of the grants does not start without. Of a virtual environment
+    the program is granted, and that finds its library by looking for os.py (Modules/getpath.py in CPython).
+    """
+    from capwrap.observe.refusals import quote
+
+    lines: list[str] = []
+    for group in groups:
+        found = _LANDMARK.match(group.first.path)
+        if found is not None and group.first.allow == f"--ro {quote(found[0])}":
+            lines.append(f"  {printable(found[1])} is the library of a Python, which does not start without it")
+            lines.append(f"    allow all of it with: --ro {quote(found[1])}")
+    return lines
 
 
 def _tell(group: _Group) -> list[str]:

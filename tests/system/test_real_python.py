@@ -48,6 +48,27 @@ def test_a_virtual_environment_takes_a_local_wheel(each_bench: Bench) -> None:
     each_bench.compare(script, files={"greeting-1.0-py3-none-any.whl": wheel()}, ignore=("*.pyc",), record=False)
 
 
+def test_the_summary_names_the_library_of_a_python_that_lies_in_the_home(each_bench: Bench) -> None:
+    # As version managers install it, with a virtual environment of it in the current directory.
+    prefix = each_bench.home / ".tools/versions/3"
+    each_bench.fresh()
+    script = f"""
+        real=$({PYTHON} -c 'import os, sys; print(os.path.realpath(sys.executable))')
+        library=$({PYTHON} -c 'import os; print(os.path.dirname(os.__file__))')
+        mkdir -p {prefix}/bin {prefix}/lib; cp $real {prefix}/bin/python; ln -s $library {prefix}/lib/
+        {prefix}/bin/python -m venv --without-pip env"""
+    made = each_bench.runner.native(["sh", "-euc", script], cwd=each_bench.work, env=each_bench.env)
+    assert made.status == 0, made.describe()
+    command = ["env/bin/python", "-c", "import sys; print(sys.base_prefix)"]
+    refused = each_bench.confined(command, options=())
+    lines = refused.stderr.decode().splitlines()
+    remedies = [line.partition("allow all of it with: ")[2] for line in lines if "allow all of it" in line]
+    assert len(remedies) == 1, refused.describe()
+    assert remedies[0].startswith(f"--ro {prefix}/lib/python3.")
+    allowed = each_bench.confined(command, options=(*remedies[0].split(), "--fail-on-violation"))
+    assert (allowed.status, allowed.text, allowed.stderr) == (0, f"{prefix}\n", b"")
+
+
 PROGRAM = """\
 import concurrent.futures, glob, multiprocessing, os, pathlib, shutil, socket, sqlite3, subprocess, tempfile
 

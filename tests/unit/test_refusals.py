@@ -291,6 +291,23 @@ def test_refusals_are_grouped_and_counted(reader: Reader) -> None:
     ]
 
 
+def test_the_library_of_a_python_is_named_whole(reader: Reader) -> None:
+    summary = Summary()
+    summary.add(diagnose(reader, refusal_record("/opt/a b/lib/python3.12/os.py", Right.FSTAT)))
+    assert summary.lines()[-2:] == [
+        "  /opt/a b/lib/python3.12 is the library of a Python, which does not start without it",
+        "    allow all of it with: --ro '/opt/a b/lib/python3.12'",
+    ]
+
+
+@pytest.mark.parametrize("path", ["/srv/os.py", "/opt/lib/python3.12/os.pyc", "/opt/lib/python3.12/a/os.py"])
+def test_no_directory_is_advised_for_what_is_not_the_mark_of_such_a_library(reader: Reader, path: str) -> None:
+    summary = Summary()
+    summary.add(diagnose(reader, refusal_record(path, Right.FSTAT)))
+    summary.add(diagnose(reader, refusal_record("/opt/lib/python3.12/os.py", WRITE)))
+    assert not [line for line in summary.lines() if "all of it" in line]
+
+
 def test_absent_names_are_told_only_when_asked(reader: Reader) -> None:
     summary = Summary()
     summary.add(diagnose(reader, record(EventType.ABSENT, kind="not-granted", path=b"/etc/x", result=-2)))
