@@ -194,8 +194,12 @@ void cw_rw_access(struct cw_ctx *c)
 
 	if (err < 0)
 		return cw_fail(c, -err);
-	if (!alone && !look(c, dirfd, path, flags & K_AT_SYMLINK_NOFOLLOW, flags & K_AT_EMPTY_PATH, CW_RIGHT_FSTAT))
+	if (!alone && !look(c, dirfd, path, flags & K_AT_SYMLINK_NOFOLLOW, flags & K_AT_EMPTY_PATH, CW_RIGHT_FSTAT)) {
+		c->rec.needs |= mode & 4 ? CW_RIGHT_READ : 0;
 		return;
+	}
+	/* who is told that it may, must be told so again: no part of the question whether it may write, which asks more often */
+	c->rec.needs |= mode & 4 ? CW_RIGHT_READ : 0;
 	/* what the grant does not permit is as if the mode bits did not; programs ask so before they try */
 	uint64_t rights = alone && !p->rights ? opened_with(c, dirfd) : p->rights;
 	bool lacks = false;
@@ -211,8 +215,11 @@ void cw_rw_access(struct cw_ctx *c)
 				return cw_fail(c, -err);
 			type = p->mode;
 		}
+		bool executes = (mode & 1) && (type & K_S_IFMT) == K_S_IFREG;
+
+		c->rec.needs |= executes ? CW_RIGHT_FEXECVE : 0;
 		lacks = ((mode & 2) && !(rights & CW_RIGHT_WRITE)) || ((mode & 4) && !(rights & CW_RIGHT_READ)) ||
-		        ((mode & 1) && (type & K_S_IFMT) == K_S_IFREG && !(rights & CW_RIGHT_FEXECVE));
+		        (executes && !(rights & CW_RIGHT_FEXECVE));
 	}
 	if (lacks)
 		return cw_fail(c, EACCES);

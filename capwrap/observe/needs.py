@@ -8,6 +8,8 @@ from capwrap.policy.errors import PolicyError
 from capwrap.policy.rights import Right, parse_rights
 
 EXECS = ("execve", "execveat")
+#: Calls that ask what would be permitted. They are answered, not refused, so their rights are what a yes needs.
+ASKS = ("access", "faccessat", "faccessat2")
 #: Of the two names of a rename or a link: what only the one, and only the other has to permit.
 FIRST_NAME = Right.RENAMEAT_SOURCE | Right.LINKAT_SOURCE | Right.UNLINKAT
 SECOND_NAME = Right.RENAMEAT_TARGET | Right.LINKAT_TARGET

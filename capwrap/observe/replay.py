@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from capwrap.observe.needs import ANCESTOR, EXECS, FIRST_NAME, SECOND_NAME, rights_of
+from capwrap.observe.needs import ANCESTOR, ASKS, EXECS, FIRST_NAME, SECOND_NAME, rights_of
 from capwrap.policy.check import Decision, decide
 from capwrap.policy.errors import PolicyError
 from capwrap.policy.namespace import Namespace, NodeKind
@@ -116,6 +116,8 @@ class Replay:
     def _names(self, record: Record, names: list[str], absent: bool) -> None:
         needs = rights_of(tuple(names), RO)  # of a later version: no less than reading
         path, path2 = record["path"], record.get("path2")
+        if record["syscall"] in ASKS:
+            needs &= Right.FSTAT  # a no is an answer, and nothing is refused
         if record["syscall"] in EXECS:
             needs |= Right.FEXECVE
             self._name(record, path, needs, absent)

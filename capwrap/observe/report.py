@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from capwrap._version import VERSION
 from capwrap.observe.explain import Groups, explain
 from capwrap.observe.explain_text import as_json, command_line
+from capwrap.observe.needs import ASKS
 from capwrap.observe.processes import cut
 from capwrap.observe.reading import began_at
 from capwrap.observe.report_tables import NONE, Calls, Names, Processes, Texts, What
@@ -177,6 +178,8 @@ def _what(record: Record, rights: Iterable[str], number: int) -> What:
     if syscall in _EXECS:
         return What.EXECUTED
     what = What.LOOKED
+    if syscall in ASKS:
+        return what
     for right in rights:
         if right in _READS:
             what = What.READ

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from capwrap.observe.events_file import EventsError
 from capwrap.observe.guard import guarded, holds_guarded
-from capwrap.observe.needs import ANCESTOR, EXECS, FIRST_NAME, SECOND_NAME, rights_of
+from capwrap.observe.needs import ANCESTOR, ASKS, EXECS, FIRST_NAME, SECOND_NAME, rights_of
 from capwrap.observe.places import Places, looks_random_name, settled, temporary_glob
 from capwrap.observe.remedy import read_options
 from capwrap.policy.check import decide
@@ -38,11 +38,13 @@ _TREE_MAX = 4096
 
 NOTHING = Right(0)
 _LOOK = Right.LOOKUP | Right.FSTAT
+_ATTRIBUTES = Right.EXTATTR_GET | Right.EXTATTR_LIST
 START = Right.LOOKUP | Right.FSTAT | Right.FCHDIR
 _CHANGES = RW & ~RO
 _MAKES_DIRECTORY = Right.MKDIRAT
 _ABSENT = (-errno.ENOENT, -errno.ENOTDIR)
-_ASKS = ("access", "faccessat", "faccessat2")
+#: Errors of calls that were made: who may not make them gets another one. Attributes that a file has not, above all.
+_MADE = (-errno.ENODATA, -errno.EOPNOTSUPP, -errno.ERANGE)
 _RENAMES = ("rename", "renameat", "renameat2")
 _LINKS = ("link", "linkat")
 
@@ -80,7 +82,7 @@ class Needs:
             kind = record["type"]
             if kind == "access":
                 if record["result"] not in _ABSENT:
-                    self._call(record, record["rights"] if record["result"] >= 0 else [])
+                    self._call(record, record["rights"] if record["result"] >= 0 or record["result"] in _MADE else [])
                 elif self.home and str(record.get("asked") or record["path"]).startswith(self.home + "/"):
                     self.empty_home = self.empty_home or os.path.lexists(record.get("asked") or record["path"])
             elif kind == "refusal":
@@ -117,8 +119,10 @@ class Needs:
             self._add(path, needs & ~SECOND_NAME)
             self._add(path2, needs & ~FIRST_NAME)
         else:
-            if syscall in _ASKS and os.access(path, os.X_OK) and os.path.isfile(path):
-                needs |= Right.FEXECVE  # whether it asked for X_OK is not in the record
+            if syscall in ASKS and record["type"] != "access" and os.access(path, os.X_OK) and os.path.isfile(path):
+                needs |= Right.FEXECVE  # whether it asked for X_OK of what it did not find is not in the record
+            if syscall in ASKS and os.path.isdir(path):
+                needs &= ~Right.READ  # asking is no listing
             self._add(path, needs or _LOOK)
 
     def _add(self, path: str, needs: Right) -> None:
@@ -303,7 +307,7 @@ class Suggester:
         rule = self._space.rule(pwd) if pwd else None
         covered = any(entry.value == pwd or _beneath(pwd, entry.value) for entry in made)
         if pwd and inside and not covered and (rule is None or rule.kind is NodeKind.DENY) and pwd != "/":
-            rights = START | (self._lacking.pop(pwd, NOTHING) & ANCESTOR)
+            rights = START | (self._lacking.pop(pwd, NOTHING) & (ANCESTOR | _ATTRIBUTES))
             why = "the target starts here: names and attributes of what is in it, no content"
             if rights & Right.READ:
                 why = "the target starts here and lists it: what lists a directory reads what is in it, too"

@@ -20,6 +20,10 @@ CASES: dict[str, tuple[str, Files]] = {
     "git": (f"git init -q . && git add a && {COMMIT} && git status -s", {"a": "x\n"}),
     "python": (f"{PYTHON} p.py", {"p.py": "import json, ssl\nprint(json.dumps(1))\n"}),
     "node": ("node n.js", {"n.js": "fs = require('fs'); fs.writeFileSync('out', require('./m'))\n", "m.js": MODULE}),
+    "asking": (
+        "/bin/sh -c true && chmod +x b && test -r a && test -x b && ! test -x a && echo found && ls -l >list",
+        {"a": "x\n", "b": "#!/bin/sh\n"},
+    ),
     "files": ("mkdir -p d/e && echo x >d/f && sed -i s/x/y/ d/f && mv d/f g && rm -r d && ln -s g h && cat h", {}),
 }
 
