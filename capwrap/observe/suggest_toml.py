@@ -24,6 +24,8 @@ def value_of(entry: Suggestion, places: Places) -> str:
     else:
         value = places.variable(entry.value)
         if "=/" in value and entry.key in ("ro", "rox", "rw", "rwx"):
+            # said in full: the two are told apart before a variable becomes what it stands for
+            value = entry.value.replace("${", "$${")
             value = f"{value}={value}"
     toml_string(value)
     return value

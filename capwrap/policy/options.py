@@ -41,8 +41,11 @@ def split_path(text: str) -> tuple[str, str | None]:
     """``PATH[=VIRTUAL]`` as (path, virtual).
 
     The last ``=/`` divides the two, for a virtual path is absolute: ``a=b`` is a path, and a path that itself holds
-    ``=/`` is written with its virtual path behind it.
+    ``=/`` is written with its virtual path behind it; where that is the same path, the middle divides them.
     """
+    half = len(text) // 2
+    if text.startswith("/") and text[:half] + "=" + text[:half] == text:
+        return checked_path(text[:half]), checked_virtual(text[:half])
     path, equals, virtual = text.rpartition("=/")
     if not equals:
         return checked_path(text), None

@@ -18,6 +18,8 @@ from capwrap.policy.rights import RO, RW, Right
         ("/data=/mnt", ("/data", "/mnt")),
         ("a=b", ("a=b", None)),  # a virtual path is absolute, so this is a name
         ("a=/b=/c", ("a=/b", "/c")),
+        ("/a=/b=/a=/b", ("/a=/b", "/a=/b")),
+        ("/a=/b=/a=/c", ("/a=/b=/a", "/c")),
         ("/data=//mnt/./x/", ("/data", "/mnt/x")),
         ("/data=/", ("/data", "/")),
     ],
