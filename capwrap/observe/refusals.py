@@ -30,6 +30,8 @@ _TWO_NAMES = {
     **dict.fromkeys(("rename", "renameat", "renameat2"), Right.RENAMEAT_SOURCE | Right.RENAMEAT_TARGET),
     **dict.fromkeys(("link", "linkat"), Right.LINKAT_SOURCE | Right.LINKAT_TARGET),
 }
+_TAKES_A_NAME_AWAY = Right.UNLINKAT | Right.RENAMEAT_SOURCE
+_OF_LINKS = frozenset({"lchown", "lgetxattr", "llistxattr", "lsetxattr", "lremovexattr"})
 _EXEC_CALLS = frozenset({"execve", "execveat"})
 _CONNECT_CALLS = frozenset({"connect", "sendto", "sendmsg", "sendmmsg"})
 _BIND_CALLS = frozenset({"bind", "listen"})
@@ -310,6 +312,8 @@ class _Adviser:
         if self.kind in ("right-missing", "exec", "network"):
             return [entry for entry in objects if entry[2] & ~self._has(entry[0])]
         lacking = [entry for entry in objects if self._beyond_help(entry[0]) or not self._has(entry[0])]
+        if lacking and len(objects) > 1:  # what the other one lacks would be refused next
+            lacking = [entry for entry in objects if entry in lacking or entry[2] & ~self._has(entry[0])]
         if not lacking:
             lacking = [entry for entry in objects if self._is_mounted(entry[0]) or self._is_private(entry[0])]
         led_away = event.host.startswith("/") and event.host != self.namespace.host_of(event.path)
@@ -352,6 +356,10 @@ class _Adviser:
     def _beyond_help(self, path: str) -> str | None:
         """Why no grant helps at this path, or None."""
         node = self.namespace.deciding(path)
+        if self._is_of_a_link(path):
+            return (
+                "no option allows it; a link that is granted stands for what it leads to: grant the directory above it"
+            )
         if node is not None and node.kind == NodeKind.DENY and node.path == path.rstrip("/"):
             return f"it is denied by name; take --deny {quote(path)} away"
         if node is not None and node.kind in (NodeKind.PROC, NodeKind.PTS):
@@ -361,6 +369,14 @@ class _Adviser:
                 return f"it is denied by a pattern; take --deny {quote(pattern)} away"
         return None
 
+    def _is_of_a_link(self, path: str) -> bool:
+        """Whether the call is about a symbolic link itself. One that was to be followed is refused by its own name only
+        where nothing of it is granted.
+        """
+        itself = self.kind == "right-missing" or self.syscall in _OF_LINKS or bool(self.needs & _TAKES_A_NAME_AWAY)
+        host = self.namespace.host_of(path) or (self.event.host if path == self.event.path else "")
+        return itself and bool(host) and os.path.islink(host)
+
     def _option(self, path: str, host: str, needs: Right) -> str:
         """The grant that gives `needs` on a path and takes nothing from it."""
         node = self.namespace.deciding(path)
@@ -368,7 +384,8 @@ class _Adviser:
             node = None
         has = Right(0) if node is None or self._is_mounted(path) or self._is_private(path) else Right(node.rights)
         where = self._where(path, host, node)
-        socket = needs & (Right.CONNECTAT | Right.BINDAT)
+        # a link needs every right that its new name gives, and these among them
+        socket = needs & (Right.CONNECTAT | Right.BINDAT) and not needs & _CHANGES_A_NAME
         if socket or (self.kind == "network" and not needs):
             option = "--bind" if needs & Right.BINDAT or self.syscall in _BIND_CALLS else "--connect"
             return f"{option} {quote('unix:' + (host or path))}"

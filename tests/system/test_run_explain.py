@@ -45,7 +45,7 @@ def keys(found: list[dict[str, Any]]) -> set[Key]:
 def outside(bench: Bench) -> Path:
     directory = bench.root / "outside"
     prog = {"prog": "#!/bin/sh\necho ran\n"}
-    write_files(directory, {"a": "a\n", "b": "b\n", "d/in": "in\n", **prog})
+    write_files(directory, {"a": "a\n", "b": "b\n", "d/in": "in\n", "eq=/in": "in\n", **prog})
     os.symlink(directory / "a", bench.work / "link")
     (bench.work / "other").write_text("o")
     bench.runner.own(bench.work)
@@ -74,6 +74,17 @@ CASES = {
     "not-granted, a directory": ("cat {out}/d/in {out}/a", (), "outside/d/in"),
     "not-granted, through a link": ("cat link; cat {out}/b", (), "outside/a"),
     "not-granted, a rename": ("mv other {out}/moved; cat {out}/b", (), "outside/moved"),
+    "not-granted, a rename of what may be read": (
+        '{python} -c \'import os; os.rename("{out}/a", "{out}/moved")\'; cat {out}/b',
+        ("--ro", "{out}/a"),
+        "outside/moved",
+    ),
+    "not-granted, a name like PATH=VIRTUAL": ("cat {out}/eq=/in; cat {out}/b", (), "eq=/in"),
+    "right-missing, a hard link": (
+        "ln {out}/a {out}/l; cat {out}/b",
+        ("--ro", "{out}/a", "--rw", "{out}/l"),
+        "outside/l",
+    ),
     "right-missing": ("echo x >{out}/a; echo x >{out}/b", ("--ro", "{out}"), "outside/a"),
     "right-missing, an exec": ("{out}/prog; cat /etc/shadow", ("--ro", "{out}"), "outside/prog"),
     "right-missing, carved": (
@@ -139,6 +150,13 @@ def test_where_nothing_helps_a_sentence_says_so(bench: Bench, outside: Path, kin
         assert each["allow"] is None
         assert each["policy"] == []
         assert str(each["hint"]).startswith("no option allows")
+
+
+def test_of_a_link_that_is_granted_alone_it_is_said_that_its_directory_must_be(bench: Bench, outside: Path) -> None:
+    os.symlink("a", outside / "l")
+    (one,) = record(bench, f"rm {outside}/l", "--grant", f"lookup,fstat:{outside}", "--rw", outside / "l")
+    assert (one["kind"], one["allow"]) == ("right-missing", None)
+    assert "grant the directory above it" in one["hint"]
 
 
 def test_the_previous_run_is_explained_without_a_record(bench: Bench, outside: Path) -> None:
