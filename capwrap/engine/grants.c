@@ -108,7 +108,7 @@ int cw_reverse(struct cw_engine *e, const char *host, char *dst, size_t size)
 		char *end;
 		long v = strtol(host + scratch + 2, &end, 10);
 
-		if (end != host + scratch + 2 && !*end && v >= 0 && v < e->n_views) {
+		if (end != host + scratch + 2 && !*end && v >= 0 && v < e->n_views && e->views[v].path) {
 			len = strlen(e->views[v].path);
 			if (len >= size)
 				return -ENAMETOOLONG;

@@ -61,6 +61,8 @@ int cw_made_file(struct cw_engine *e, const char *text, size_t len); /* readable
 bool cw_shows_otherwise(struct cw_engine *e, const struct cw_place *p); /* a directory lists other than is there */
 bool cw_shown_whole(struct cw_engine *e, const struct cw_place *p);     /* and may be read and watched */
 int cw_view_for(struct cw_engine *e, const char *path);                 /* index of the view of a virtual path */
+int cw_view_fd(struct cw_engine *e, int view);                          /* O_PATH, until another one is asked for */
+void cw_views_drop(struct cw_engine *e, int tid);                       /* those of a thread that is gone */
 int cw_view_open(struct cw_engine *e, int view);                        /* for reading, with our own credentials */
 int cw_view_fill(struct cw_engine *e, int view, struct cw_place *p);    /* 0 or -errno; entries as of now */
 

@@ -166,7 +166,7 @@ static int start_dir(struct cw_engine *e)
 	} else {
 		int v = cw_view_for(e, path);
 
-		fd = v < 0 ? -1 : fcntl(e->views[v].fd, F_DUPFD_CLOEXEC, 3);
+		fd = v < 0 ? -1 : fcntl(cw_view_fd(e, v), F_DUPFD_CLOEXEC, 3);
 	}
 	cw_place_drop(&e->ctx, p);
 	e->ctx.rec.kind = CW_KIND_NONE;

@@ -287,7 +287,7 @@ int64_t cw_op_list(struct cw_engine *e, struct cw_place *p, struct cw_plan *plan
 
 			if (err)
 				return err;
-			fd = open_self(e->views[v].fd, flags);
+			fd = open_self(cw_view_fd(e, v), flags);
 		}
 	} else if (flags & O_PATH) {
 		fd = reopen(p->fd, p->mode);

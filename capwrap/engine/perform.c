@@ -64,7 +64,7 @@ static int64_t do_stat(struct cw_engine *e, struct cw_place *p, struct stat *st)
 
 	if (v < 0)
 		return v;
-	if (fstat(e->views[v].fd, st))
+	if (fstat(cw_view_fd(e, v), st))
 		return -errno;
 	if (p->kind == CW_PLACE_PROC)
 		st->st_mode = p->mode;
@@ -93,7 +93,7 @@ static int64_t op_statx(struct cw_engine *e, struct cw_task *t, struct cw_place 
 
 		if (v < 0)
 			return v;
-		fd = e->views[v].fd;
+		fd = cw_view_fd(e, v);
 	}
 	if (statx(fd, "", AT_EMPTY_PATH | (int)plan->arg[0], (unsigned)plan->arg[1], &sx))
 		return -errno;
@@ -253,7 +253,7 @@ int64_t cw_perform_plan(struct cw_engine *e, struct cw_task *t, struct cw_delive
 
 		if (v < 0)
 			return v;
-		if (fstatfs(p->fd >= 0 ? p->fd : e->views[v].fd, &sf))
+		if (fstatfs(p->fd >= 0 ? p->fd : cw_view_fd(e, v), &sf))
 			return -errno;
 		return cw_mem_write(e, t->tid, plan->to.a, &sf, sizeof(sf));
 	}

@@ -122,9 +122,11 @@ struct cw_turn {
 	atomic_uint last, now, asleep;
 };
 
+#define CW_VIEWS_HELD 64 /* at once: there may be more than one may have descriptors */
+
 struct cw_view {
-	char *path; /* virtual */
-	int fd;     /* O_PATH */
+	char *path; /* virtual; NULL: free for another one */
+	int fd;     /* O_PATH, or -1: cw_view_fd */
 	uint64_t dev, ino;
 };
 
@@ -193,6 +195,8 @@ struct cw_engine {
 	char disk[128];
 	int disk_fd;
 	struct cw_view *views;
+	int views_held[CW_VIEWS_HELD],
+		views_next; /* whose descriptors are open (index + 1), and whose gives way to the next one */
 	int n_views;
 	unsigned made;
 

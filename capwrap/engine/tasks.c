@@ -107,6 +107,7 @@ void cw_task_drop(struct cw_engine *e, struct cw_task *t)
 {
 	cw_workers_give_up(e, t->tid); /* they know it */
 	cw_slot_free(e, t);
+	cw_views_drop(e, t->tid);
 	pthread_mutex_lock(&e->lock);
 	struct cw_task **at = &e->tasks[hash(t->tid)];
 

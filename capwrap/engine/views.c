@@ -14,11 +14,18 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-static int make_view(struct cw_engine *e, const char *path)
+static const char *name_of(int view, char name[32])
 {
-	char name[32];
-	struct stat st;
+	snprintf(name, 32, "v%d", view);
+	return name;
+}
 
+/* A place in the list: one that a thread which is gone had, or a new one. */
+static int free_view(struct cw_engine *e)
+{
+	for (int i = 0; i < e->n_views; i++)
+		if (!e->views[i].path)
+			return i;
 	if (e->n_views % 64 == 0) {
 		struct cw_view *more = realloc(e->views, (size_t)(e->n_views + 64) * sizeof(*more));
 
@@ -26,25 +33,65 @@ static int make_view(struct cw_engine *e, const char *path)
 			return -ENOMEM;
 		e->views = more;
 	}
-	snprintf(name, sizeof(name), "v%d", e->n_views);
-	if (mkdirat(e->scratch_fd, name, 0755))
-		return -errno;
-	struct cw_view *v = &e->views[e->n_views];
+	e->views[e->n_views] = (struct cw_view){NULL, -1, 0, 0};
+	return e->n_views++;
+}
 
-	v->fd = openat(e->scratch_fd, name, O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+/* -1 and errno where it cannot be opened. */
+int cw_view_fd(struct cw_engine *e, int view)
+{
+	struct cw_view *v = &e->views[view];
+	char name[32];
+
+	if (v->fd >= 0)
+		return v->fd;
+	int *held = &e->views_held[e->views_next];
+
+	e->views_next = (e->views_next + 1) % CW_VIEWS_HELD;
+	if (*held && e->views[*held - 1].fd >= 0) {
+		close(e->views[*held - 1].fd);
+		e->views[*held - 1].fd = -1;
+	}
+	*held = view + 1;
+	struct cw_adopted adopted = cw_as_ourselves(e);
+
+	v->fd = openat(e->scratch_fd, name_of(view, name), O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	int err = errno;
+
+	cw_as_target(e, adopted);
+	errno = err;
+	return v->fd;
+}
+
+static int make_view(struct cw_engine *e, const char *path)
+{
+	char name[32];
+	struct stat st;
+	int view = free_view(e);
+
+	if (view < 0)
+		return view;
+	struct cw_view *v = &e->views[view];
+
+	if (mkdirat(e->scratch_fd, name_of(view, name), 0755))
+		return -errno;
 	v->path = strdup(path);
-	if (v->fd < 0 || !v->path || fstat(v->fd, &st))
-		return -EIO;
+	if (!v->path || fstatat(e->scratch_fd, name, &st, AT_SYMLINK_NOFOLLOW)) {
+		free(v->path);
+		v->path = NULL;
+		(void)unlinkat(e->scratch_fd, name, AT_REMOVEDIR);
+		return -ENOMEM;
+	}
 	v->dev = st.st_dev;
 	v->ino = st.st_ino;
-	return e->n_views++;
+	return view;
 }
 
 /* The view of a virtual path: made once, so that stat and open agree on what it is. */
 int cw_view_for(struct cw_engine *e, const char *path)
 {
 	for (int i = 0; i < e->n_views; i++)
-		if (!strcmp(e->views[i].path, path))
+		if (e->views[i].path && !strcmp(e->views[i].path, path))
 			return i;
 	struct cw_adopted adopted = cw_as_ourselves(e);
 	int made = make_view(e, path);
@@ -56,9 +103,13 @@ int cw_view_for(struct cw_engine *e, const char *path)
 int cw_view_open(struct cw_engine *e, int view)
 {
 	char path[48];
+	int held = cw_view_fd(e, view);
+
+	if (held < 0)
+		return -errno;
 	struct cw_adopted adopted = cw_as_ourselves(e);
 
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", e->views[view].fd);
+	cw_fd_path(held, path);
 	int fd = open(path, O_RDONLY | O_DIRECTORY | O_NONBLOCK | O_CLOEXEC);
 	int ret = fd < 0 ? -errno : fd;
 
@@ -278,9 +329,11 @@ int cw_view_fill(struct cw_engine *e, int view, struct cw_place *p)
 
 	struct cw_adopted adopted = cw_as_ourselves(e);
 
+	if (!err && cw_view_fd(e, view) < 0)
+		err = -errno;
 	if (!err) {
 		/* the mode that it was given last may not let us in */
-		snprintf(path, sizeof(path), "/proc/self/fd/%d", e->views[view].fd);
+		cw_fd_path(e->views[view].fd, path);
 		(void)chmod(path, 0700);
 		fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		err = fd < 0 ? -errno : 0;
@@ -299,6 +352,37 @@ int cw_view_fill(struct cw_engine *e, int view, struct cw_place *p)
 		free(f.list[i].name);
 	free(f.list);
 	return err;
+}
+
+/* A process has several, and there may be any number of processes. Whoever still has one open has an empty directory. */
+void cw_views_drop(struct cw_engine *e, int tid)
+{
+	char top[32], name[32];
+	size_t len = (size_t)snprintf(top, sizeof(top), "/proc/%d", tid);
+	struct fill nothing = {NULL, 0, 0};
+	struct cw_adopted adopted = cw_as_ourselves(e);
+
+	for (int i = 0; i < e->n_views; i++) {
+		struct cw_view *v = &e->views[i];
+
+		if (!v->path || strncmp(v->path, top, len) != 0 || (v->path[len] && v->path[len] != '/'))
+			continue;
+		int dir = openat(e->scratch_fd, name_of(i, name), O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+
+		if (dir >= 0) {
+			(void)apply(dir, &nothing);
+			close(dir);
+		}
+		/* where it stays, so does its number */
+		if (unlinkat(e->scratch_fd, name, AT_REMOVEDIR))
+			continue;
+		free(v->path);
+		v->path = NULL;
+		if (v->fd >= 0)
+			close(v->fd);
+		v->fd = -1;
+	}
+	cw_as_target(e, adopted);
 }
 
 bool cw_shows_otherwise(struct cw_engine *e, const struct cw_place *p)

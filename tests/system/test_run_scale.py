@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import subprocess
 import time
 from pathlib import Path
@@ -100,6 +101,22 @@ def test_an_exec_that_ends_the_calls_of_other_threads_leaves_no_descriptor(bench
             if stream is not None:
                 stream.close()
     assert links.count("/dev/null") < 5, links
+
+
+def test_a_target_sees_more_directories_than_the_supervisor_may_have_open(bench: Bench) -> None:
+    # Each of a process in /proc, and each in which a pattern may hide something, is stood for by one of capwrap's own.
+    script = """
+        i=0
+        while [ $i -lt 300 ]; do
+            i=$((i + 1)); mkdir d$i; : >d$i/f; (set -- /proc/self/fd/*; [ -L "$1" ]) || exit 1
+        done
+        set -- d*/*; echo $#; cd d300; ls"""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, before[1]))
+    try:
+        bench.compare(script, options=("--deny", "**/*.key"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 def resident(pid: int) -> int:
