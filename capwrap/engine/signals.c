@@ -54,7 +54,9 @@ static void take_out(struct cw_engine *e, struct cw_task *t, struct user_regs_st
 		cw_forget_result(e, t);
 		return;
 	} else if (t->anew) {
+		/* it may not have become readable yet */
 		undo = true;
+		t->opened = false;
 	} else if (regs->rip >= CW_STUB_AT(cw_stub_deliver) && regs->rip < CW_STUB_AT(cw_stub_start)) {
 		/* between two calls: both are made anew */
 		undo = regs->rip != CW_STUB_AT(cw_stub_deliver) || rax >= 0;

@@ -33,3 +33,8 @@ def test_a_time_out_ends_it(bench: Bench, programs: Programs) -> None:
 def test_a_look_that_it_is_stopped_for_is_answered(bench: Bench, programs: Programs) -> None:
     done = confined(bench, programs, "looks")
     assert done.status == 0, done.describe()
+
+
+def test_a_signal_on_the_way_makes_no_other_answer(bench: Bench, programs: Programs) -> None:
+    done = confined(bench, programs, "many")
+    assert (done.status, done.text) == (0, "0\n"), done.describe()
