@@ -39,7 +39,7 @@ static int get(uint64_t kind, const uint64_t *arg, int flags)
 
 struct cw_ipc_book {
 	int n_objects, n_queues;
-	int room; /* how many objects before those that are no more are dropped */
+	int made; /* how many objects since those that are no more were dropped */
 	struct {
 		int kind, id;
 		unsigned uid; /* who made it, and may remove it */
@@ -141,7 +141,7 @@ static int own(const struct cw_engine *e, uint64_t kind, int id)
 }
 
 /* What the target has removed: an id that stays in the book could one day be somebody else's (ipc/util.c counts them round). */
-static void prune(struct cw_ipc_book *b)
+static void drop_removed(struct cw_ipc_book *b)
 {
 	int n = 0;
 
@@ -149,16 +149,25 @@ static void prune(struct cw_ipc_book *b)
 		if (exists(b->object[i].kind, b->object[i].id))
 			b->object[n++] = b->object[i];
 	b->n_objects = n;
-	b->room = 2 * n + 64 < MAX_OBJECTS ? 2 * n + 64 : MAX_OBJECTS;
+	b->made = 0;
+}
+
+/*
+ * Room for one more. By how many were made, not by how many there are: a target that removes what it makes has few, and could
+ * have the numbers come round (some millions of objects) to one that it removed long ago, for somebody else to be given.
+ */
+static bool make_room(struct cw_ipc_book *b)
+{
+	if (b->made++ >= b->n_objects + 64 || b->n_objects == MAX_OBJECTS)
+		drop_removed(b);
+	return b->n_objects < MAX_OBJECTS;
 }
 
 static int64_t make(struct cw_engine *e, uint64_t kind, const uint64_t *arg, int flags)
 {
 	struct cw_ipc_book *b = book(e);
 
-	if (b && b->n_objects >= b->room)
-		prune(b);
-	if (!b || b->n_objects == MAX_OBJECTS)
+	if (!b || !make_room(b))
 		return -ENOSPC;
 	struct cw_caller was = cw_caller(e);
 	int id = get(kind, arg, flags), err = errno;
@@ -243,11 +252,7 @@ void cw_ipc_was_made(struct cw_engine *e, int nr, int id)
 	int kind = nr == SYS_shmget ? SHM : nr == SYS_semget ? SEM : MSG;
 	struct cw_ipc_book *b = map_book(e);
 
-	if (!b || own(e, (uint64_t)kind, id) >= 0)
-		return;
-	if (b->n_objects >= b->room)
-		prune(b);
-	if (b->n_objects == MAX_OBJECTS)
+	if (!b || own(e, (uint64_t)kind, id) >= 0 || !make_room(b))
 		return;
 	b->object[b->n_objects].kind = kind;
 	b->object[b->n_objects].id = id;

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import os
 import secrets
 import subprocess
 from collections.abc import Iterator
@@ -11,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from escape.harness import Arena, Found, Setup
+from escape.outside import accomplice
 
 KINDS = {"shm": 0, "sem": 1, "msg": 2}
 
@@ -70,6 +73,49 @@ def kept(kind: str) -> Setup:
 )
 def test_a_system_v_object_of_somebody_else_is_out_of_reach(arena: Arena, attack: str) -> None:
     arena.holds("escape/ipc", attack, setup=kept(attack.split("-", maxsplit=1)[0]))
+
+
+class Message(ctypes.Structure):
+    """struct msgbuf"""
+
+    _fields_ = (("type", ctypes.c_long), ("text", ctypes.c_char * 64))
+
+
+NEXT = Path("/proc/sys/kernel/msg_next_id")
+
+
+@contextlib.contextmanager
+def next_owner_of_a_number(arena: Arena) -> Iterator[Found]:
+    """Somebody outside whose new queue has the number that the attack gave up, and the secret in it.
+
+    The numbers come round to it after some millions of queues (ipc/util.c); root may choose the next one.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    queue = -1
+
+    def take(number: int) -> None:
+        nonlocal queue
+        for _ in range(1000 if os.access(NEXT, os.W_OK) else 0):
+            NEXT.write_text(str(number))
+            queue = libc.msgget(0, 0o1666)  # IPC_PRIVATE, IPC_CREAT
+            if queue == number:
+                message = ctypes.byref(Message(1, arena.token.encode()))
+                assert libc.msgsnd(queue, message, ctypes.c_size_t(63), 0) == 0
+                return
+            libc.msgctl(queue, 0, None)  # IPC_RMID: somebody else was given the number
+
+    try:
+        with accomplice(arena.base / "work", "removed", take, "taken"):
+            yield Found()
+    finally:
+        libc.msgctl(queue, 0, None)
+
+
+@pytest.mark.stopped_by("supervisor")
+def test_a_number_that_the_target_gave_up_is_not_its_own_again(arena: Arena) -> None:
+    native = None if os.access(NEXT, os.W_OK) else "only root may choose the next number, where it can be chosen"
+    setup = next_owner_of_a_number
+    arena.holds("escape/ipc", "msg-number-again", setup=setup, native=native, why="EINVAL")
 
 
 @pytest.mark.stopped_by("supervisor")

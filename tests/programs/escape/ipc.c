@@ -98,6 +98,29 @@ static void msg_receive(void)
 	escaped("%s", m.text);
 }
 
+/* A queue of one's own, which is removed, and whose number somebody else's has by now. No other one is left meanwhile. */
+static void msg_number_again(void)
+{
+	struct {
+		long type;
+		char text[64];
+	} m = {0};
+	int first = need(msgget(IPC_PRIVATE, 0600), "msgget");
+
+	need(msgctl(first, IPC_RMID, NULL), "IPC_RMID");
+	for (int i = 0; i < 200; i++) {
+		int next = need(msgget(IPC_PRIVATE, 0600), "msgget");
+
+		need(msgctl(next, IPC_RMID, NULL), "IPC_RMID");
+		if (msgrcv(next, &m, sizeof(m.text) - 1, 0, IPC_NOWAIT) != -1)
+			untried("a queue that is not there");
+	}
+	tell("removed", first);
+	await("taken");
+	must(msgrcv(first, &m, sizeof(m.text) - 1, 0, IPC_NOWAIT), "msgrcv");
+	escaped("%s", m.text);
+}
+
 static void msg_send(void)
 {
 	struct {
@@ -196,6 +219,7 @@ const struct attack attacks[] = {
 	{"sem-remove", sem_remove},
 	{"sem-by-key", sem_by_key},
 	{"msg-receive", msg_receive},
+	{"msg-number-again", msg_number_again},
 	{"msg-send", msg_send},
 	{"msg-remove", msg_remove},
 	{"msg-by-key", msg_by_key},
