@@ -112,6 +112,9 @@ def _options(r: Rules) -> dict[int, dict[int, Target]]:
     if r.options.net == NET_LOOPBACK:
         # TCP_FASTOPEN_CONNECT: connect(2) is over at once, and whoever has the port when something is written gets it.
         options[_SOL_TCP] = {30: refuse(errno.EOPNOTSUPP)}
+        # SO_REUSEPORT: whoever of the same user binds the port beside the target's gets a part of what is for it. It is
+        # without effect rather than an error, on which servers that need no second one would not start.
+        options[_SOL_SOCKET][15] = refuse(0)
     return options
 
 

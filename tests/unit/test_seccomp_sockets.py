@@ -172,6 +172,12 @@ def test_no_connection_is_put_off_with_the_loopback_network() -> None:
         assert verdict("setsockopt", 3, 6, 23, using=program(net)) == ALLOW
 
 
+def test_no_port_is_shared_with_the_loopback_network() -> None:
+    for net, expected in ((seccomp.NET_NONE, ALLOW), (seccomp.NET_LOOPBACK, "0"), (seccomp.NET_HOST, ALLOW)):
+        assert verdict("setsockopt", 3, HIGH | 1, HIGH | 15, using=program(net)) == expected
+        assert verdict("setsockopt", 3, 1, 2, using=program(net)) == ALLOW
+
+
 def test_edges_of_addresses() -> None:
     inet = [*range(_pad.PAD_FDPATH - 32, _pad.PAD_ABSTRACT_END + 129, 32), 0]
     points = [x for edge in POINTS for x in (*range(edge - 128, edge + 129), *flips(edge))]

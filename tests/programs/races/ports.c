@@ -52,7 +52,7 @@ static void race_close(void)
 		int fd = need(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket");
 		const struct timeval second = {.tv_sec = 1};
 
-		need(setsockopt(own, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)), "SO_REUSEPORT");
+		must(setsockopt(own, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)), "SO_REUSEPORT");
 		must(bind(own, (void *)&a, sizeof(a)), "bind");
 		must(listen(own, 1), "listen");
 		need(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &second, sizeof(second)), "SO_RCVTIMEO");
