@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from capwrap.observe.remedy import toml_string
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from capwrap.observe.places import Places
     from capwrap.observe.suggest import Suggestion
 
+_TABLES = ("private", "grant")
 _ARRAYS = ("ro", "rox", "rw", "rwx", "connect", "bind", "allow")
 
 
@@ -49,21 +51,26 @@ def write(entries: list[Suggestion], places: Places, head: list[str], skip: Call
             for entry, value in listed
             if entry.risky
         ]
-    private = [(entry, value) for entry, value in usable if entry.key == "private"]
-    for entry, value in private:
-        lines += ["", f"# {printable(entry.why)}", "[[private]]", f"path = {toml_string(value)}"]
-        if entry.value == places.tmp:
-            lines.append('mode = "1777"')
-    for entry, value in usable:
-        if entry.key == "grant":
-            mark = "# " if entry.risky else ""
-            lines.append("")
-            lines += [
-                f"# {printable(reason)}" for reason in (entry.why, entry.risky and f"left out: {entry.risky}") if reason
-            ]
-            lines += [f"{mark}[[grant]]", f"{mark}path = {toml_string(value)}"]
-            lines.append(f"{mark}rights = {toml_string(format_rights(int(entry.rights)))}")
+    for key in _TABLES:
+        for entry, value in usable:
+            if entry.key == key:
+                lines += ["", *_table(entry, value, places)]
     return "\n".join(lines).strip("\n") + "\n"
+
+
+def _table(entry: Suggestion, value: str, places: Places) -> list[str]:
+    """A table of its own, with why as comments in front; all of it a comment where it is risky."""
+    mark = "# " if entry.risky else ""
+    reasons = (entry.why, entry.risky and f"left out: {entry.risky}")
+    pairs = _pairs(entry, value, places).items()
+    lines = [f"# {printable(reason)}" for reason in reasons if reason]
+    return [*lines, f"{mark}[[{entry.key}]]", *(f"{mark}{name} = {toml_string(text)}" for name, text in pairs)]
+
+
+def _pairs(entry: Suggestion, value: str, places: Places) -> dict[str, str]:
+    if entry.key == "grant":
+        return {"path": value, "rights": format_rights(int(entry.rights))}
+    return {"path": value, "mode": "1777"} if entry.value == places.tmp else {"path": value}
 
 
 def _usable(
@@ -99,19 +106,19 @@ def merge(text: str, entries: list[Suggestion], places: Places, skip: Callable[[
     document = tomlkit.parse(text)
     grown: list[Any] = []
     new: dict[str, list[tuple[Suggestion, str]]] = {}
-    tables: list[tuple[str, Any]] = []
+    tables: list[str] = []
     comments: list[str] = []
+    inline = False
     for entry, value in _usable(entries, places, skip):
         if entry.risky:
             comments.append(f"# {printable(f'{entry.key}: {value}: left out: {entry.risky}')}\n")
+        elif entry.key not in _ARRAYS and not isinstance(document.get(entry.key), tomlkit.items.Array):
+            tables += _table(entry, value, places)
         elif entry.key not in _ARRAYS:
-            table = tomlkit.table()
-            table["path"] = value
-            if entry.key == "grant":
-                table["rights"] = format_rights(int(entry.rights))
-            elif entry.value == places.tmp:
-                table["mode"] = "1777"
-            tables.append((entry.key, table))
+            table = tomlkit.inline_table()
+            table.update(_pairs(entry, value, places))
+            document[entry.key].append(table)
+            inline = True
         elif entry.key in document:
             array = document[entry.key]
             array.add_line(value, comment=printable(entry.why) or None)
@@ -121,21 +128,25 @@ def merge(text: str, entries: list[Suggestion], places: Places, skip: Callable[[
             new.setdefault(entry.key, []).append((entry, value))
     for array in grown:
         array.add_line(indent="")
-    for key, table in tables:
-        if key not in document:
-            document.add(key, tomlkit.aot())
-        document[key].append(table)
     lines: list[str] = []
     for key, listed in new.items():
         lines += [f"{key} = [", *_grouped(listed), "]", ""]
-    return _at_the_top(tomlkit.dumps(document), "".join(line + "\n" for line in lines)) + "".join(comments)
+    # Tables stand behind all that there is, and what did not grow stays as it was written: tomlkit puts tables of one
+    # name together.
+    merged = _at_the_top(tomlkit.dumps(document) if grown or inline else text, "".join(line + "\n" for line in lines))
+    if (tables or comments) and merged and not merged.endswith("\n"):
+        merged += "\n"
+    merged += "".join(line + "\n" for line in tables) + "".join(comments)
+    if text.count("\r\n") and text.count("\r\n") == text.count("\n"):
+        merged = merged.replace("\r\n", "\n").replace("\n", "\r\n")
+    return merged
 
 
 def _at_the_top(text: str, keys: str) -> str:
     """Keys of the file's top stand before its first table: behind the comments that it begins with."""
     if not keys:
-        return text if text.endswith("\n") or not text else text + "\n"
-    lines = text.splitlines(keepends=True)
+        return text
+    lines = re.findall(r"[^\n]*\n|[^\n]+", text)
     at = next((index for index, line in enumerate(lines) if line.strip() and not line.startswith("#")), len(lines))
     before = "".join(lines[:at])
     if before and not before.endswith("\n"):

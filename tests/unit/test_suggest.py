@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,10 @@ from recorded import Written
 
 from capwrap.cli import main
 from capwrap.observe.guard import guarded, holds_guarded
+from capwrap.observe.places import Places
+from capwrap.observe.suggest import Suggestion
+from capwrap.observe.suggest_toml import merge
+from capwrap.policy.rights import Right
 
 
 @pytest.fixture
@@ -173,6 +178,41 @@ def test_merge_adds_what_is_missing_and_keeps_comments_and_order(home: Path, cap
         assert kept in text
     assert "# ro: ${HOME}/.ssh/config: left out: SSH keys" in text
     assert main(["check", "p.toml"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("before", "grown"),
+    [
+        ('# a\nro = ["/x"]  # b', {"ro": ["/x", "${PWD}/a"]}),
+        ('grant = [{path = "/z", rights = "read"}]\n', {"grant": [{"path": "/z", "rights": "read"}]}),
+        ("grant = [\n]\nprivate = []\n", {}),
+        (
+            '[[grant]]\npath = "/z"\nrights = "read"\n[limits]\ncpu = 1\n[[grant]]\npath = "/y"\nrights = "read"\n',
+            {},
+        ),
+        ('# a\r\nextends = ["base"]\r\nro = [\r\n  "/x",  # b\r\n]\r\n', {"ro": ["/x", "${PWD}/a"]}),
+        ("# a\u2028b\nmethod = 'auto'\n", {}),
+    ],
+)
+def test_merge_keeps_a_file_as_it_is_written(home: Path, before: str, grown: dict[str, Any]) -> None:
+    """What cannot be written between its lines stands behind them, in its kind of lines, and is TOML."""
+    entries = [
+        Suggestion("ro", f"{home}/a"),
+        Suggestion("grant", "/q", Right.LOOKUP, why="because"),
+        Suggestion("private", "/tmp"),
+    ]
+    after = merge(before, entries, Places(str(home), "/h", "/tmp"), lambda _entry: None)
+    old, new = parsed(before), parsed(after)
+    assert new["ro"] == grown.get("ro", ["${PWD}/a"])
+    assert new["grant"] == [*old.get("grant", []), {"path": "/q", "rights": "lookup"}]
+    assert new["private"] == [{"path": "${TMPDIR}", "mode": "1777"}]
+    assert {name: value for name, value in old.items() if name not in new} == {}
+    if before.count("\r\n"):
+        assert after.count("\n") == after.count("\r\n")
+    at = 0
+    for part in re.findall(r"# \w+|/[xyz]|\[\[?\w+\]|\w+ =", before):
+        assert part in after[at:], part
+        at = after.index(part, at)
 
 
 def test_merging_what_is_granted_changes_nothing(home: Path, capfd: pytest.CaptureFixture[str]) -> None:
