@@ -79,6 +79,8 @@ class Action:
     """what it was run for, as far as rules tell; of several it is not known which"""
     parted: bool = False
     """whether it is what is left of a record that was split"""
+    beneath: dict[str, set[str]] = field(default_factory=dict)
+    """of each directory in which it wrote something: the names there that lead to it"""
 
     def inputs(self) -> list[str]:
         """Files that were read, and programs that were executed, sorted. No directories."""
@@ -191,8 +193,12 @@ class Collector:
             if path2:
                 self._executed(action, path2, at)
         elif syscall in _RENAMES:
-            self._removed(action, path, at)
-            self._written(action, path2 or "", at)
+            directory = settled(path) in action.beneath
+            if directory:
+                self._moved(action, settled(path), settled(path2 or "/"), at)
+            if not directory or self._is_left(action, path):
+                self._removed(action, path, at)
+                self._written(action, path2 or "", at)
         elif syscall in _LINKS:
             self._read(action, path, at)
             self._written(action, path2 or "", at)
@@ -232,6 +238,26 @@ class Collector:
             name.use |= Use.MADE
         name.use = (name.use | Use.WRITTEN) & ~Use.REMOVED
         name.written_at = name.written_at or at
+        path = settled(path)
+        while (parent := path.rpartition("/")[0]) and path not in action.beneath.setdefault(parent, set()):
+            action.beneath[parent].add(path)
+            path = parent
+
+    def _is_left(self, action: Action, path: str) -> bool:
+        """Whether the action wrote this name itself: a file, where there had been a directory."""
+        name = action.names.get(settled(path))
+        return name is not None and is_output(name)
+
+    def _moved(self, action: Action, first: str, second: str, at: float) -> None:
+        """A directory was renamed, and with it what the action had written in it."""
+        stack = [first]
+        while stack:
+            for path in action.beneath.pop(stack.pop(), ()):
+                name = action.names.get(path)
+                if name is not None and is_output(name):
+                    self._removed(action, path, at)
+                    self._written(action, second + path[len(first) :], at)
+                stack.append(path)
 
     def _removed(self, action: Action, path: str, at: float) -> None:
         name = self._name(action, path)

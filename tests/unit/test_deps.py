@@ -71,6 +71,21 @@ def test_a_rename_writes_its_second_name_and_removes_the_first() -> None:
     assert action(record).outputs() == ["/s/out"]
 
 
+def test_what_was_written_in_a_directory_that_is_renamed_is_an_output_by_its_new_name() -> None:
+    record = Written()
+    for name in ("/s/t/a", "/s/t/d/b", "/s/t/gone", "/s/tt"):
+        record.access(name, "write", "create")
+    record.access("/s/t/gone", "unlinkat", syscall="unlink", result=0)
+    record.access("/s/t/d", "renameat_source", syscall="rename", path2="/s/t/e", result=0)
+    record.access("/s/t", "renameat_source", syscall="rename", path2="/s/out", result=0)
+    record.access("/s/out/a", "read")
+    record.access("/s/t", "write", "create")
+    record.access("/s/t", "renameat_source", syscall="rename", path2="/s/file", result=0)
+    made = action(record)
+    assert made.outputs() == ["/s/file", "/s/out/a", "/s/out/e/b", "/s/tt"]
+    assert made.inputs() == []
+
+
 def test_names_that_were_looked_for_in_vain_are_told_as_they_were_asked() -> None:
     record = Written("cc")
     record.access("/s/early", "read", result=-2, asked="/s/early/x.h")
