@@ -71,8 +71,11 @@ int cw_locate(struct cw_ctx *c, int which, int dirfd, struct tptr path, unsigned
 				err = above_removed(c, dirfd);
 				if (err > 0 && cw_join(whole, CW_TEXT_MAX, c->base, own) < 0)
 					return -ENAMETOOLONG;
+				/* what is behind the dots is relative, however many slashes there are */
+				for (s += 2; *s == '/';)
+					s++;
 				if (err > 0)
-					return cw_walk(c, p, c->base, s[2] && s[3] ? s + 3 : ".", flags);
+					return cw_walk(c, p, c->base, *s ? s : ".", flags);
 			}
 		}
 		if (err < 0) {

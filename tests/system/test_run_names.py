@@ -123,6 +123,7 @@ REMOVED = {
         mkdir d; cd d; rmdir ../d; ls -A; pwd -P 2>&1; : >x 2>&1 || echo no; cd .. 2>&1 || echo no
     """,
     "the current directory is moved": "mkdir d e; cd d; mv ../d ../e/f; pwd -P; /bin/pwd; cd ..; /bin/pwd; ls",
+    "the way up from what is removed": "echo x >f; mkdir d; cd d; rmdir ../d; cat ..//f; ls ..//; ! ls ..//etc 2>&1",
     "an open file is removed": "exec 3>f; rm f; echo x >&3; cat /proc/self/fd/3; readlink /proc/self/fd/3",
     "a directory that cannot be searched": "mkdir -m 0 d; ls d 2>&1 || true; cat d/x 2>&1 || true; chmod 700 d; ls d",
     "a file that cannot be read": "echo x >f; chmod 0 f; cat f 2>&1 || true; echo y >f 2>&1 || true; stat -c %a f",
