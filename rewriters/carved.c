@@ -32,8 +32,8 @@ static void add(struct matched *m, size_t i)
 
 static bool split(struct pattern *p, const char *text)
 {
+	cw_zero(p, sizeof(*p));
 	p->text = text;
-	p->count = 0;
 	for (size_t i = 0;; i++) {
 		if (text[i] && text[i] != '/')
 			continue;
