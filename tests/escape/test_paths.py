@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator
 
 import pytest
@@ -262,21 +261,6 @@ def test_whether_a_directory_can_be_removed_tells_of_no_denied_name(arena: Arena
     assert there != absent, "natively the answers do not differ"
     there, absent = answers(["--deny", "{base}/other/kept/hooks", "--deny", "{base}/other/bare/hooks"])
     assert there == absent == ["HELD", "EACCES"]
-
-
-@pytest.mark.stopped_by("supervisor")
-@pytest.mark.parametrize("denied", ["{base}/other/kept/hooks", "**/hooks"])
-def test_the_links_of_a_directory_tell_of_no_denied_name(arena: Arena, denied: str) -> None:
-    counts = os.stat(arena.base).st_nlink > 2
-    arena.holds(
-        "escape/files",
-        "count-subdirectories",
-        "{base}/other/kept",
-        setup=with_hooks,
-        native=None if counts else "this file system does not count subdirectories",
-        options=["--deny", denied],
-        why="ENOENT",
-    )
 
 
 DENIED = {

@@ -297,20 +297,6 @@ static void rename_onto(void)
 	judge(rename(argument(0), argument(1)), argument(0));
 }
 
-/* A directory has a link for each of its subdirectories. */
-static void count_subdirectories(void)
-{
-	struct stat st;
-	struct statx sx;
-
-	must(stat(argument(0), &st), argument(0));
-	must(statx(AT_FDCWD, argument(0), 0, STATX_NLINK, &sx), argument(0));
-	if (st.st_nlink > 2 || sx.stx_nlink > 2)
-		escaped("%lu and %u links", (unsigned long)st.st_nlink, sx.stx_nlink);
-	errno = ENOENT;
-	refused("no subdirectory");
-}
-
 static void exchange_dir(void)
 {
 	need(mkdir(in_base("work/bait"), 0777), "mkdir");
@@ -357,7 +343,6 @@ const struct attack attacks[] = {
 	{"name-tmpfile-in-read-only", name_tmpfile_in_read_only},
 	{"rename-dir", rename_dir},
 	{"rename-onto", rename_onto},
-	{"count-subdirectories", count_subdirectories},
 	{"exchange-dir", exchange_dir},
 	{0},
 };
