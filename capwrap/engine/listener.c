@@ -47,7 +47,7 @@ static int64_t add(struct cw_engine *e, uint64_t id, int fd, int install, uint32
 }
 
 /* A number in the capability range lies above the limit where the target lowered it: raised for this one moment. */
-static int64_t install_at(struct cw_engine *e, uint64_t id, int tid, struct cw_delivery *d)
+static int64_t install_at(struct cw_engine *e, uint64_t id, int tid, const struct cw_delivery *d)
 {
 	int64_t ret = add(e, id, d->fd, d->install, 0);
 
@@ -73,7 +73,7 @@ struct cw_worker {
 	struct cw_engine *e;
 	pthread_t thread;
 	uint64_t id;
-	int tid; /* whose call it makes, and its task, which stays as long as the worker does */
+	int tid; /* whose call it makes, -1: it has been answered; and its task, which stays until then */
 	struct cw_task *task;
 	bool given_up; /* a signal ended that call: it must not come about any more */
 	struct cw_delivery d;
@@ -89,21 +89,34 @@ static bool given_up(struct cw_worker *w)
 }
 
 /*
- * `fd` becomes the target's, and no reference to it is left here when its call returns, so that the target's close is the
- * last one (flock(2), FIFOs, ETXTBSY). That takes two steps; a signal that comes between them finds the number in the book,
- * and the call has succeeded (take_out in signals.c).
+ * What `t`'s call gives. It stays in the book until the thread is seen again: a signal may come first, and the kernel throws this
+ * answer away (take_out in signals.c); or another thread takes that signal, and the call asks again (deliver).
  */
-static int64_t hand_over(struct cw_engine *e, uint64_t id, struct cw_task *t, int fd, uint32_t flags)
+static void answer(struct cw_engine *e, uint64_t id, struct cw_task *t, int64_t ret)
 {
-	int64_t number = add(e, id, fd, -1, flags);
+	t->delivered = ret;
+	t->answered = true;
+	(void)cw_notif_answer(e, id, ret);
+}
 
-	if (number < 0)
-		return number;
-	close(fd);
-	t->delivered = number;
-	t->handed_over = true;
-	(void)cw_notif_answer(e, id, number);
-	return number;
+/*
+ * `d->fd` becomes the target's, and no reference to it is left here when its call returns, so that the target's close is the
+ * last one (flock(2), FIFOs, ETXTBSY).
+ */
+static void hand_over(struct cw_engine *e, uint64_t id, struct cw_task *t, const struct cw_delivery *d)
+{
+	int64_t ret = d->install < 0 ? add(e, id, d->fd, -1, d->flags) : install_at(e, id, t->tid, d);
+
+	if (ret < 0 && !waits(e, id)) {
+		/* as above, but that it has nothing yet */
+		t->delivery = *d;
+		return;
+	}
+	if (ret < 0)
+		cw_undelivered(t, d);
+	else
+		close(d->fd);
+	answer(e, id, t, ret);
 }
 
 /* It may be nudged for nothing, but it is not to be interrupted for nothing. */
@@ -149,10 +162,29 @@ static int64_t connect_waiting(struct cw_worker *w)
 /* Whoever's call it was has its answer, or does without: nobody waits for this worker any more but the end of the run. */
 static void stay_behind(struct cw_worker *w)
 {
-	pthread_mutex_lock(&w->e->lock);
 	w->tid = -1;
 	w->given_up = false;
 	pthread_cond_broadcast(&w->e->idle);
+}
+
+static void end_call(struct cw_worker *w, int64_t ret)
+{
+	pthread_mutex_lock(&w->e->lock);
+	answer(w->e, w->id, w->task, ret);
+	stay_behind(w);
+	pthread_mutex_unlock(&w->e->lock);
+}
+
+static void end_open(struct cw_worker *w, int fd)
+{
+	struct cw_delivery d = w->d;
+
+	d.fd = fd;
+	d.held = -1;
+	d.opened = true;
+	pthread_mutex_lock(&w->e->lock);
+	hand_over(w->e, w->id, w->task, &d);
+	stay_behind(w);
 	pthread_mutex_unlock(&w->e->lock);
 }
 
@@ -168,8 +200,7 @@ static void join(struct cw_worker *w)
 	while (state != 1 && !atomic_load(&e->listener_ends)) {
 		/* it has waited long enough, or does not wait; or a signal came */
 		if (!answered && (!state || given_up(w))) {
-			(void)cw_notif_answer(e, w->id, state ? -EINTR : -EINPROGRESS);
-			stay_behind(w);
+			end_call(w, state ? -EINTR : -EINPROGRESS);
 			answered = true;
 		}
 		state = cw_join_wait(&w->d, answered ? -1 : limit);
@@ -181,7 +212,7 @@ static void join(struct cw_worker *w)
 	close(w->d.fd);
 	w->d.fd = -1;
 	if (!answered)
-		(void)cw_notif_answer(e, w->id, ret);
+		end_call(w, ret);
 }
 
 static void *worker(void *arg)
@@ -192,15 +223,10 @@ static void *worker(void *arg)
 
 	if (w->d.work == CW_WORK_OPEN) {
 		ret = open_waiting(w);
-		if (ret >= 0) {
-			int fd = (int)ret;
-
-			ret = hand_over(e, w->id, w->task, fd, w->d.flags);
-			if (ret < 0)
-				w->task->late = fd;
-		}
-		if (ret < 0)
-			(void)cw_notif_answer(e, w->id, ret);
+		if (ret >= 0)
+			end_open(w, (int)ret);
+		else
+			end_call(w, ret);
 	} else if (w->d.work == CW_WORK_JOIN) {
 		join(w);
 	} else {
@@ -208,7 +234,7 @@ static void *worker(void *arg)
 		/* before the call returns: the target's close is the last one */
 		close(w->d.fd);
 		w->d.fd = -1;
-		(void)cw_notif_answer(e, w->id, ret);
+		end_call(w, ret);
 	}
 	pthread_mutex_lock(&e->lock);
 	struct cw_worker **at = &e->workers;
@@ -289,47 +315,42 @@ static bool start_worker(struct cw_engine *e, const struct seccomp_notif *n, str
 	return started;
 }
 
-/* With the turn, and for a thread that waits. */
+/*
+ * With the turn, and for a thread that waits. It may be asked twice for one call: a signal to the process ends the waiting of a
+ * thread, another thread takes the signal, and the kernel makes the first one's call anew without any stop.
+ */
 static void deliver(struct cw_engine *e, const struct seccomp_notif *n)
 {
 	struct cw_task *t = cw_task_find(e, (int)n->pid);
-	struct cw_delivery d = {.fd = -1, .install = -1, .held = -1};
-	int64_t ret;
+	struct cw_delivery d = {.fd = -1};
+	bool planned = t && t->pending == CW_DELIVERING;
+	struct cw_worker *w;
 
-	if (t && t->pending == CW_DELIVERING && t->delivery.fd >= 0) {
+	pthread_mutex_lock(&e->lock);
+	for (w = e->workers; w && w->tid != (int)n->pid; w = w->next)
+		;
+	if (planned && w) {
+		w->id = n->id;
+	} else if (planned && t->delivery.fd >= 0) {
 		d = t->delivery;
 		t->delivery.fd = -1;
-	}
-	if (d.fd < 0) {
+	} else if (planned && t->answered) {
+		(void)cw_notif_answer(e, n->id, t->delivered);
+	} else {
 		/* nobody planned this: the target made the call itself */
 		(void)cw_notif_answer(e, n->id, -ENOSYS);
-		return;
 	}
-	if (d.work) {
-		if (start_worker(e, n, t, &d))
-			return;
-		(void)cw_notif_answer(e, n->id, -ENOMEM);
+	pthread_mutex_unlock(&e->lock);
+	if (d.fd < 0)
+		return;
+	if (!d.work || d.opened) {
+		hand_over(e, n->id, t, &d);
+	} else if (!start_worker(e, n, t, &d)) {
 		close(d.fd);
 		if (d.held >= 0)
 			close(d.held);
-		return;
+		answer(e, n->id, t, -ENOMEM);
 	}
-	if (d.install < 0) {
-		ret = hand_over(e, n->id, t, d.fd, d.flags);
-		if (ret >= 0)
-			return;
-		t->delivered = ret;
-		(void)cw_notif_answer(e, n->id, ret);
-		cw_undelivered(t, &d);
-		return;
-	}
-	ret = install_at(e, n->id, (int)n->pid, &d);
-	t->delivered = ret;
-	(void)cw_notif_answer(e, n->id, ret);
-	if (ret < 0)
-		cw_undelivered(t, &d);
-	else
-		close(d.fd);
 }
 
 /*

@@ -240,7 +240,7 @@ void cw_resume_deliver(struct cw_engine *e, struct cw_task *t, struct user_regs_
 	}
 	pthread_mutex_lock(&e->lock);
 	t->delivery = *d;
-	t->handed_over = false;
+	t->answered = false;
 	t->pending = CW_DELIVERING;
 	pthread_mutex_unlock(&e->lock);
 	e->res->deliveries++;

@@ -30,12 +30,15 @@ static void take_out(struct cw_engine *e, struct cw_task *t, struct user_regs_st
 	if (t->pending == CW_DELIVERING && (int)regs->orig_rax == CW_NR_DELIVER && from_call && restarts(rax)) {
 		if (t->delivery.work)
 			cw_workers_give_up(e, t->tid);
-		if (t->handed_over) {
-			/* it has its descriptor already, only the answer did not come */
+		if (t->answered && t->delivered != -EINTR && t->delivery.install < 0) {
+			/* it was over already, only the answer did not come */
 			rax = t->delivered;
-		} else if (t->delivery.work == CW_WORK_OPEN && t->late >= 0) {
+		} else if (t->delivery.opened && t->delivery.fd >= 0) {
 			/* it is open: made anew behind the signal, the call finds it */
 			undo = true;
+			cw_drop_late(t);
+			t->late = t->delivery.fd;
+			t->delivery.fd = -1;
 			t->late_sp = t->orig.rsp;
 			t->late_ip = t->orig.rip;
 		} else if (t->delivery.work) {

@@ -47,8 +47,9 @@ struct cw_delivery {
 	uint32_t flags; /* O_CLOEXEC or 0 */
 	int work;       /* enum cw_work: what the listener's worker does instead of handing `fd` over */
 	uint64_t arg[2];
-	bool made; /* the file was made for it (O_EXCL): asked for again, it would exist */
-	int held;  /* CONNECT: what the address names, JOIN: who listens there; closed with the work; -1: nothing */
+	bool made;   /* the file was made for it (O_EXCL): asked for again, it would exist */
+	bool opened; /* its work is done: `fd` is what it opened */
+	int held;    /* CONNECT: what the address names, JOIN: who listens there; closed with the work; -1: nothing */
 	uint8_t bytes[64];
 	uint32_t len;
 };
@@ -107,8 +108,8 @@ struct cw_task {
 	int late;
 	uint64_t late_sp, late_ip;
 	bool late_due;          /* the call that is being decided is made there */
-	int64_t delivered;      /* the number that the listener installed, or -errno */
-	bool handed_over;       /* it did, and the call's result is that number */
+	int64_t delivered;      /* what the listener answered: the number that it installed, or -errno, or 0 */
+	bool answered;          /* it did, whether the answer came or not */
 	struct cw_creds *creds; /* NULL: those that COMMAND began with */
 	bool creds_known;
 	uint8_t *record; /* an access record that waits for its result */

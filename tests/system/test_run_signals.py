@@ -39,3 +39,17 @@ def test_a_look_that_its_thread_is_stopped_for_is_answered_whatever_the_thread(
     # With a record, a refused name takes a stop for its stack (stack.c).
     pair = each_bench.compare(["./looks", how, "/ungranted/name"], setup=copying(programs("system/looks")))
     assert pair.native.text == "ENOENT\n"
+
+
+def test_a_call_whose_signal_another_thread_takes_is_answered_once(each_bench: Bench, programs: Programs) -> None:
+    program = programs("system/taken")
+    script = f"mkfifo box/fifo; exec {program}"
+    each_bench.fresh({"box/file": "hello\n", "box/denied": "no\n"})
+    native = each_bench.runner.native(["sh", "-c", script], cwd=each_bench.work, env=each_bench.env)
+    assert native.text.count(": 0 wrong") == 6, native.describe()
+    # The carved-out name has descriptors handed over.
+    each_bench.fresh({"box/file": "hello\n", "box/denied": "no\n"})
+    denied = each_bench.work / "box/denied"
+    confined = each_bench.confined(script, options=("-q", "--rox", program.parent, "--deny", denied))
+    assert confined.stdout == native.stdout, confined.describe()
+    assert confined.status == native.status, confined.describe()
