@@ -273,7 +273,9 @@ class _Reader:
             raise self.error(f"`{key}` is missing", *place, remedy=f'add {key} = "..."')
         value = table[key]
         if not isinstance(value, str):
-            raise self.error(f"`{key}` is not a string", *place, key, remedy="put it in quotes")
+            listed = key == "rights" and isinstance(value, list) and all(isinstance(name, str) for name in value)
+            remedy = f'write rights = "{",".join(value)}"' if listed else "put it in quotes"
+            raise self.error(f"`{key}` is not a string", *place, key, remedy=remedy)
         return value
 
     def boolean(self, table: dict[str, Any], key: str, place: Path, default: bool = False) -> bool:

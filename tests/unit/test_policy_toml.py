@@ -101,6 +101,7 @@ def test_every_key_is_read(tmp_path: Path) -> None:
         ('ro = ["/a=/b/../c"]\n', 1, 7, "`..` in the virtual path", "meant"),
         ('[[grant]]\npath = "/a"\nrights = "reed"\n', 3, 1, "unknown right `reed`", "did you mean `read`"),
         ('[[grant]]\nrights = "ro"\n', 1, 1, "`path` is missing", "path ="),
+        ('[[grant]]\npath = "/a"\nrights = ["read", "fstat"]\n', 3, 1, "`rights` is not a string", '"read,fstat"'),
         (
             '[[grant]]\npath="/a"\nrights="ro"\n[[grant]]\npath="/b"\nright="ro"\n',
             6,
