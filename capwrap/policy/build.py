@@ -18,6 +18,7 @@ from capwrap.policy.items import Empty, Grant, Private, UnixAddress, WorkDir, or
 from capwrap.policy.model import Policy
 from capwrap.policy.namespace import Namespace, Node, NodeFlag, NodeKind, is_beneath, join, relative
 from capwrap.policy.observations import Kind
+from capwrap.policy.spellings import check_spellings
 
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty", "ptmx")
 STD_LINKS = {
@@ -82,6 +83,7 @@ class _Builder:
             self._closure(command, environ)
         prune(self.space)
         settle_flags(self.space)
+        check_spellings(self.space)
 
     # Nodes.
 

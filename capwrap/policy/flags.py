@@ -41,13 +41,13 @@ def _repeats(node: Node, rule: Node) -> bool:
         return False
     if node.kind is NodeKind.LINK:
         # The kernel follows the symlink itself; what it then finds is what is there, not what was there.
-        return not node.implied and _same_place(node, rule)
+        return not node.implied and same_place(node, rule)
     if node.kind in (NodeKind.DIR, NodeKind.NAME):
-        return node.rights == rule.rights and not node.flags & NodeFlag.DEVICE and _same_place(node, rule)
+        return node.rights == rule.rights and not node.flags & NodeFlag.DEVICE and same_place(node, rule)
     return False
 
 
-def _same_place(node: Node, rule: Node) -> bool:
+def same_place(node: Node, rule: Node) -> bool:
     """Whether a node's host path is what its virtual path is in the directory above anyway."""
     return node.host == join(rule.host, relative(node.path, rule.path))
 
@@ -85,7 +85,7 @@ def _is_special(host: str) -> bool:
 def _harmless(node: Node, above: Node) -> bool:
     """Whether a lookup that starts at ``above`` and meets ``node``'s place gives no more than ``node`` would."""
     if node.kind is NodeKind.LINK:
-        return above.kind is NodeKind.PRIVATE or _same_place(node, above)
+        return above.kind is NodeKind.PRIVATE or same_place(node, above)
     if node.kind is not NodeKind.DIR or node.rights & above.rights != above.rights:
         return False
-    return node.host == node.path if above.kind is NodeKind.PRIVATE else _same_place(node, above)
+    return node.host == node.path if above.kind is NodeKind.PRIVATE else same_place(node, above)
