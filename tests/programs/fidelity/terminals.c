@@ -219,6 +219,9 @@ static void interrupted(int slave)
 	char byte;
 
 	handle(SIGINT, note);
+	/* else it may be stopped for reading in the background */
+	while (tcgetpgrp(slave) != getpgrp())
+		usleep(1000);
 	_exit(read(slave, &byte, 1) < 0 && errno == EINTR && seen[SIGINT] ? 28 : 29);
 }
 
