@@ -77,6 +77,9 @@ def run(
         out, err = process.communicate(stdin, timeout=timeout)
     except subprocess.TimeoutExpired as late:
         kill_group(process)
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            if pipe is not None:
+                pipe.close()  # else the next test is blamed for it
         got = Outcome(-signal.SIGKILL, late.stdout or b"", late.stderr or b"")
         pytest.fail(f"hung for {timeout:.0f} s: {argv}\n{got.describe()}", pytrace=False)
     except BaseException:
