@@ -20,14 +20,14 @@ def folding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     top = tmp_path.resolve()
     (top / "Data/sub").mkdir(parents=True)
     (top / "Data/Secret").write_text("x")
-    real = os.lstat
+    real, listdir = os.lstat, os.listdir
 
     def folded(path: str | Path) -> str:
         found = top
         if not Path(path).is_relative_to(top):
             return str(path)
         for name in Path(path).relative_to(top).parts:
-            listed = os.listdir(found) if found.is_dir() else []
+            listed = listdir(found) if found.is_dir() else []
             found /= next((entry for entry in listed if entry.lower() == name.lower()), name)
         return str(found)
 
@@ -39,6 +39,15 @@ def folding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_nothing_is_denied_where_it_has_another_spelling(folding: Path, name: str) -> None:
     with pytest.raises(PolicyError, match=f"{name} cannot be carved out of .*does not tell upper from lower case"):
         build(Policy().rw(folding).deny(folding / name))
+
+
+def test_a_directory_that_nobody_may_list_is_not_believed(folding: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def closed(path: object) -> list[str]:
+        raise PermissionError(path)
+
+    monkeypatch.setattr(os, "listdir", closed)
+    with pytest.raises(PolicyError, match="does not tell upper from lower case"):
+        build(Policy().rw(folding).deny(folding / "Data/Secret"))
 
 
 def test_no_lesser_grant_is_made_where_it_has_another_spelling(folding: Path) -> None:
